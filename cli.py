@@ -1,0 +1,5 @@
+"""The ``fixionmail`` command."""
+
+
+def main() -> None:
+    """Run the command line."""
