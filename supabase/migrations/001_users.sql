@@ -1,0 +1,69 @@
+-- Subscribers, and the roles that Supabase has and plain Postgres lacks.
+
+do $$
+declare
+  v_role text;
+begin
+  foreach v_role in array array['anon', 'authenticated', 'service_role'] loop
+    if not exists (select from pg_roles where rolname = v_role) then
+      begin
+        execute format('create role %I nologin noinherit', v_role);
+      exception when duplicate_object or unique_violation then
+        null; -- another database of this server was migrated at the same moment
+      end;
+    end if;
+  end loop;
+end
+$$;
+
+-- Close tables and functions to everybody but their owner; functions alone are opened to service_role.
+-- Supabase grants both to anon and authenticated by default, so every migration ends with this call.
+create procedure close_to_clients_v1(p_tables text[], p_functions text[])
+language plpgsql
+set search_path = public, pg_temp
+as $$
+declare
+  v_name text;
+begin
+  foreach v_name in array p_tables loop
+    execute format('alter table %I enable row level security', v_name);
+    execute format('revoke all on table %I from public, anon, authenticated', v_name);
+  end loop;
+  foreach v_name in array p_functions loop
+    execute format('revoke all on routine %I from public, anon, authenticated', v_name);
+    execute format('grant execute on routine %I to service_role', v_name);
+  end loop;
+end
+$$;
+revoke all on procedure close_to_clients_v1 from public, anon, authenticated;
+
+create table users (
+  id uuid primary key,
+  email text not null,
+  status text not null default 'active'
+    check (status in ('active', 'paused', 'unsubscribed', 'suppressed', 'removed')),
+  status_reason text,
+  timezone text not null,           -- as the subscriber gave it; an unknown one falls back to UTC, see doctor
+  delivery_time text not null,      -- likewise, HH:MM
+  story_bible jsonb not null default '{}',
+  credits integer not null default 0,
+  unsubscribe_token text not null,
+  created_at timestamptz not null default now(),
+  updated_at timestamptz not null default now()
+) with (fillfactor = 85);
+create unique index users_email_key on users (lower(email));
+create unique index users_unsubscribe_token_key on users (unsubscribe_token);
+
+-- When each subscriber is due next. Apart from users, so that planning never rewrites the wide row, and a
+-- tick reads only the few index entries that are due.
+create table subscriber_schedule (
+  user_id uuid primary key references users on delete cascade,
+  active boolean not null default true,
+  next_local_date date not null,
+  next_due_at timestamptz not null,
+  last_local_date date,
+  last_due_at timestamptz
+) with (fillfactor = 85);
+create index subscriber_schedule_due on subscriber_schedule (next_due_at, user_id) where active;
+
+call close_to_clients_v1(array['users', 'subscriber_schedule'], array[]::text[]);
