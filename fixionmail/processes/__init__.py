@@ -1,0 +1,1 @@
+"""Processes of FixionMail on this machine: what can run, and what does."""
