@@ -6,6 +6,7 @@ Threads cannot be interrupted from outside, so the limit travels with the work: 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,19 +14,38 @@ from contextvars import ContextVar
 
 from fixionmail.errors import DeadlineExceededError
 
-_ends_at: ContextVar[float | None] = ContextVar("deadline_ends_at", default=None)
+
+class Limit:
+    """One open limit. Its ``cancel`` may be called from any thread."""
+
+    __slots__ = ("_ends_at", "_outer")
+
+    def __init__(self, seconds: float, outer: Limit | None) -> None:
+        self._ends_at = time.monotonic() + seconds
+        self._outer = outer
+
+    def cancel(self) -> None:
+        """End the time now: the work's next look at it raises, in inner limits too."""
+        self._ends_at = -math.inf
+
+    def left(self) -> float:
+        """Seconds until this limit, or an outer one that ends sooner; negative when it is over."""
+        left = self._ends_at - time.monotonic()
+        return left if self._outer is None else min(left, self._outer.left())
+
+
+_limit: ContextVar[Limit | None] = ContextVar("deadline_limit", default=None)
 
 
 @contextmanager
-def limit(seconds: float) -> Iterator[None]:
+def limit(seconds: float) -> Iterator[Limit]:
     """Allow the enclosed work ``seconds`` from now; an outer limit that ends sooner still holds."""
-    ends_at = time.monotonic() + seconds
-    outer = _ends_at.get()
-    token = _ends_at.set(ends_at if outer is None else min(outer, ends_at))
+    opened = Limit(seconds, _limit.get())
+    token = _limit.set(opened)
     try:
-        yield
+        yield opened
     finally:
-        _ends_at.reset(token)
+        _limit.reset(token)
 
 
 def remaining(at_most: float) -> float:
@@ -34,10 +54,10 @@ def remaining(at_most: float) -> float:
     Raises:
         DeadlineExceededError: nothing is left.
     """
-    ends_at = _ends_at.get()
-    if ends_at is None:
+    current = _limit.get()
+    if current is None:
         return at_most
-    left = ends_at - time.monotonic()
+    left = current.left()
     if left <= 0:
         raise DeadlineExceededError("The time allowed for this work is over.")
     return min(left, at_most)

@@ -1,0 +1,1 @@
+"""Queued work: job names, task functions, the dispatcher and the worker that runs them."""
