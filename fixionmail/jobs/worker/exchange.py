@@ -69,8 +69,11 @@ class Exchange:
         self._blocks = {queue: Backoff(first=1.0, most=15.0) for queue in options.queues}
         self._unreported: list[Execution] = []
         self._uncertain = False
+        self._running: Counter[str] = Counter()
         self._claiming = True
+        self._quiet = False
         self._closing = threading.Event()
+        self._close_by = 0.0
         self._backoff = Backoff()
 
     # ---- called from other threads -------------------------------------------------------------------------------
@@ -98,16 +101,17 @@ class Exchange:
         self.inbox.put(None)
 
     def is_drained(self) -> bool:
-        """Whether every end is recorded. Threads that outlived their job do not count."""
-        return all(execution.committed for execution in list(self.in_flight.values()))
+        """Whether claiming has ceased and every end is recorded. Threads that outlived their job do not count."""
+        return self._quiet and self._all_committed()
 
     def is_exhausted(self) -> bool:
         """Whether a burst or a limited run has nothing left to do."""
         done = self._options.burst and not self._waiting
-        return (done or self._left_to_claim() == 0) and self.is_drained() and self.inbox.empty()
+        return (done or self._left_to_claim() == 0) and not self._uncertain and self._all_committed()
 
-    def close(self) -> None:
-        """End :meth:`run` as soon as nothing is left to report, or at once when Redis fails."""
+    def close(self, seconds: float) -> None:
+        """End :meth:`run` as soon as nothing is left to report; after ``seconds`` even so, when Redis fails."""
+        self._close_by = time.monotonic() + seconds
         self._closing.set()
         self.inbox.put(None)
         self._slots.close()
@@ -118,6 +122,7 @@ class Exchange:
         while True:
             self._read_inbox()
             self.last_turn = time.monotonic()
+            self._quiet = not self._claiming and not self._uncertain
             if self._closing.is_set() and not self._unreported:
                 return
             try:
@@ -127,8 +132,9 @@ class Exchange:
                 self._uncertain = True
                 pause = self._backoff.failed()
                 log.warning("Redis does not serve the worker (%s); trying again in %.1f s.", problem, pause)
-                if self._closing.wait(pause):
+                if self._closing.is_set() and time.monotonic() + pause > self._close_by:
                     return
+                time.sleep(pause)
 
     def _read_inbox(self) -> None:
         """Take every message; sleep for the first only when there is nothing else to do."""
@@ -159,8 +165,12 @@ class Exchange:
             self._release(message)
 
     def _release(self, execution: Execution) -> None:
-        if execution.committed and not execution.running:
-            self.in_flight.pop(execution.context.execution_id, None)
+        over = execution.committed and not execution.running
+        if over and self.in_flight.pop(execution.context.execution_id, None) is not None:
+            self._running[execution.context.queue] -= 1
+
+    def _all_committed(self) -> bool:
+        return all(execution.committed for execution in list(self.in_flight.values()))
 
     def _free(self) -> int:
         return self._options.concurrency - len(self.in_flight)
@@ -253,10 +263,9 @@ class Exchange:
         if wanted <= 0 or not self._claiming:
             return []
         now = time.monotonic()
-        running = Counter(execution.context.queue for execution in self.in_flight.values())
         steps = [
             step
-            for step in self._order.plan(wanted, running)
+            for step in self._order.plan(wanted, self._running)
             if step[0] in self._waiting and self._blocked_until.get(step[0], 0.0) <= now
         ]
         if not steps:
@@ -275,10 +284,10 @@ class Exchange:
             self._notices.unregistered()
         elif state == b"draining":
             self._notices.drain()
+        self._start(started, float(now))
         self._block(self._options.queues if state != b"ready" else [queue.decode() for queue in paused])
         for queue in emptied:
             self._rest(queue.decode())
-        self._start(started, float(now))
 
     def _block(self, queues: Sequence[str]) -> None:
         """Leave these queues alone for a while; in a burst, for good."""
@@ -310,8 +319,9 @@ class Exchange:
                 age=max(0.0, now - float(claimed)),
                 queued_ms=record.queued_ms(float(claimed)),
             )
-            self.claimed += 1
             self.in_flight[context.execution_id] = execution
+            self._running[context.queue] += 1
+            self.claimed += 1
             if isinstance(execution.call, Refusal):
                 self._refuse(execution, execution.call.reason)
             else:

@@ -139,12 +139,12 @@ class ThreadedWorker:
                 self._exchange.settled(execution)
 
     def _close(self) -> None:
-        self._exchange.close()
+        self._exchange.close(CLOSE_SECONDS)
         self._house.close()
         self._commands.close()
         for bell in self._bells.values():
             bell.close()
-        ends_at = time.monotonic() + CLOSE_SECONDS
+        ends_at = time.monotonic() + 2 * CLOSE_SECONDS
         for thread in self._threads:
             thread.join(max(0.0, ends_at - time.monotonic()))
         try:

@@ -8,7 +8,9 @@ local executions_key = worker_key .. ':executions'
 local FIELDS = {'status', 'data', 'timeout', 'enqueued_at', 'ttl', 'success_callback_name', 'failure_callback_name',
                 'stopped_callback_name', 'webhooks', 'repeats_left', 'rate_limit_key'}
 local SCAN_LIMIT = 1000 -- ids looked at per step, so that a list of dead ids cannot hold up the server
+local lease_end = string.format('%d', now + lease)
 local emptied, paused, reports, started = {}, {}, {}, {}
+local members = {} -- of the leases that the current step hands out
 
 local function answer(state)
   return {now_value, state, emptied, paused, reports, started}
@@ -32,12 +34,11 @@ local function start(queue, job_id, fields)
   local job_executions = prefix .. ':executions:' .. job_id
   redis.call('ZADD', job_executions, now + lease + 60, execution)
   redis.call('EXPIRE', job_executions, lease + 60)
-  redis.call('ZADD', prefix .. ':wip:' .. queue, math.floor(now + lease), member)
-  redis.call('SADD', executions_key, member)
   local job_key = prefix .. ':job:' .. job_id
   redis.call('HSET', job_key, 'status', 'started', 'started_at', now_text, 'last_heartbeat', now_text,
              'worker_name', worker)
   if fields[5] then redis.call('PERSIST', job_key) end
+  members[#members + 1] = member
   started[#started + 1] = {queue, job_id, execution, now_value, unpack(fields, 2)}
 end
 
@@ -54,9 +55,22 @@ local function report(problem, subject)
   reports[#reports + 1] = subject .. ': ' .. text
 end
 
+local function hand_out_leases(queue)
+  if #members == 0 then return end
+  local scored = {}
+  for _, member in ipairs(members) do
+    scored[#scored + 1] = lease_end
+    scored[#scored + 1] = member
+  end
+  redis.call('ZADD', prefix .. ':wip:' .. queue, unpack(scored))
+  redis.call('SADD', executions_key, unpack(members))
+  count(queue, 'started', #members)
+end
+
 local function serve(queue, limit)
   local list = prefix .. ':queue:' .. queue
   local first, seen, exhausted = #started, 0, false
+  members = {}
   while #started - first < limit and seen < SCAN_LIMIT and not exhausted do
     local asked = limit - (#started - first)
     local ids = redis.call('LRANGE', list, seen, seen + asked - 1)
@@ -67,9 +81,9 @@ local function serve(queue, limit)
     seen = seen + #ids
     exhausted = #ids < asked
   end
+  hand_out_leases(queue)
   if seen > 0 then redis.call('LPOP', list, seen) end -- last: when memory is short LPOP works and HSET does not
   if exhausted then emptied[#emptied + 1] = queue end
-  if #started > first then count(queue, 'started', #started - first) end
 end
 
 for i = 6, #ARGV, 2 do

@@ -8,6 +8,7 @@ local FIELDS = 10
 local DEFAULT_FAILURE_TTL = 31536000
 local worker_key = prefix .. ':worker:' .. worker
 local working_time, succeeded, failed, stats = 0, 0, 0, {}
+local given_up = {} -- queue -> members of its leases that are over
 
 local function item_at(i)
   return {queue = ARGV[i], job = ARGV[i + 1], execution = ARGV[i + 2], ending = ARGV[i + 3], value = ARGV[i + 4],
@@ -123,11 +124,20 @@ local ENDINGS = {finished = finish, failed = fail, abandoned = fail, returned = 
                  refused = function(item, job) return bury(item, job, 'failed') end,
                  stopped = function(item, job) return bury(item, job, 'stopped') end}
 
-local function give_up_lease(item, owner)
-  redis.call('DEL', prefix .. ':execution:' .. item.member)
+-- The lease itself is given up at the end of the script: until then an item can be repeated.
+local function give_up_lease(item)
   redis.call('ZREM', prefix .. ':executions:' .. item.job, item.execution)
-  redis.call('SREM', prefix .. ':worker:' .. owner .. ':executions', item.member)
-  redis.call('ZREM', prefix .. ':wip:' .. item.queue, item.member) -- last: until then the work can be repeated
+  local members = given_up[item.queue] or {}
+  given_up[item.queue] = members
+  members[#members + 1] = item.member
+end
+
+local function remove_leases(queue, members)
+  local records = {}
+  for i, member in ipairs(members) do records[i] = prefix .. ':execution:' .. member end
+  redis.call('DEL', unpack(records))
+  redis.call('SREM', worker_key .. ':executions', unpack(members))
+  redis.call('ZREM', prefix .. ':wip:' .. queue, unpack(members))
 end
 
 -- A job that lapsed here may have been started again elsewhere.
@@ -146,7 +156,8 @@ local function settle(item)
   if item.ending == 'abandoned' then
     if not lease_end or lease_end > now then return answer end
     if job.status == 'started' and not runs_elsewhere(item) then answer = fail(item, job) end
-    give_up_lease(item, job.owner or worker)
+    if job.owner then redis.call('SREM', prefix .. ':worker:' .. job.owner .. ':executions', item.member) end
+    give_up_lease(item)
     return answer
   end
   if not lease_end then
@@ -154,7 +165,7 @@ local function settle(item)
   elseif job.status == 'started' and job.owner == worker then
     answer = ENDINGS[item.ending](item, job)
   end
-  give_up_lease(item, worker)
+  give_up_lease(item)
   return answer
 end
 
@@ -179,6 +190,7 @@ end
 
 local answers = {}
 for i = 4, #ARGV, FIELDS do answers[#answers + 1] = answer_for(item_at(i)) end
+for queue, members in pairs(given_up) do remove_leases(queue, members) end
 
 for queue, sums in pairs(stats) do
   for field, amount in pairs(sums) do count(queue, field, amount) end
