@@ -93,9 +93,18 @@ class Server(Protocol):
 class Engine:
     """The one ``server`` of ``folder``. Everything here may be called by any number of processes and threads."""
 
-    def __init__(self, folder: Path, server: Server) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        server: Server,
+        *,
+        start_seconds: float = START_SECONDS,
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
         self._folder = folder
         self._server = server
+        self._start_seconds = start_seconds
+        self._stop_seconds = stop_seconds
 
     @contextmanager
     def use(self, port: int | None = None) -> Iterator[Running]:
@@ -146,14 +155,6 @@ class Engine:
                 return False
             with self._turn():
                 return self._stop()
-
-    def last_word(self) -> str:
-        """The line of the server's log that says best what went wrong; empty when it said nothing."""
-        lines = [line.strip() for line in self._log().splitlines() if line.strip()]
-        telling = [
-            line for line in lines if any(word in line.lower() for word in ("fatal", "panic", "error"))
-        ]
-        return (telling or lines or [""])[-1]
 
     # Coming and going
 
@@ -222,8 +223,8 @@ class Engine:
         self._path("port").unlink(missing_ok=True)
         self._path("detached").unlink(missing_ok=True)
         self._spawn(self._server.command(port))
-        if not _within(START_SECONDS, lambda: self._is_ready() or self._holder() is None):
-            raise self._failure(f"was not ready after {START_SECONDS:.0f} s")
+        if not _within(self._start_seconds, lambda: self._is_ready() or self._holder() is None):
+            raise self._failure(f"was not ready after {self._start_seconds:g} s")
         pid = self._holder()
         if pid is not None:
             return Running(pid=pid, port=port)
@@ -242,17 +243,22 @@ class Engine:
         pid = self._holder()
         if pid is None:
             return False
+        process = self._ask_to_stop(pid)
+        if not _within(self._stop_seconds, lambda: self._holder() != pid and _has_ended(process)):
+            raise self._failure(f"(process {pid}) did not stop within {self._stop_seconds:g} s")
+        return True
+
+    def _ask_to_stop(self, pid: int) -> psutil.Process | None:
+        """Signal the server, and never another process that got its id; None when there is none to be seen."""
         try:
             process = psutil.Process(pid)
             if self._holder() == pid:
                 process.send_signal(self._server.stop_signal)
+            return process
         except psutil.NoSuchProcess:
-            pass  # it ended by itself, or it runs in a container of its own and the wait below will tell
+            return None
         except psutil.AccessDenied as error:
             raise self._failure(f"(process {pid}) may only be stopped by the user who started it") from error
-        if not _within(STOP_SECONDS, lambda: self._holder() != pid):
-            raise self._failure(f"(process {pid}) did not stop within {STOP_SECONDS:.0f} s")
-        return True
 
     # What is known of the server
 
@@ -279,12 +285,20 @@ class Engine:
     # Errors
 
     def _failure(self, what: str) -> EngineError:
-        said = self.last_word()
+        said = self._last_word()
         return EngineError(
             f"{self._server.title} in {self._folder} {what}."
             + (f" Its log says: {said}" if said else "")
             + _little_space(self._folder)
         )
+
+    def _last_word(self) -> str:
+        """The line of the server's log that says best what went wrong; empty when it said nothing."""
+        lines = [line.strip() for line in self._log().splitlines() if line.strip()]
+        telling = [
+            line for line in lines if any(word in line.lower() for word in ("fatal", "panic", "error"))
+        ]
+        return (telling or lines or [""])[-1]
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -335,6 +349,13 @@ def _try_lock(descriptor: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _has_ended(process: psutil.Process | None) -> bool:
+    try:
+        return process is None or not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _advice(error: OSError) -> str:

