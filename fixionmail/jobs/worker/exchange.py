@@ -240,6 +240,8 @@ class Exchange:
             raise ResponseError(passing)
 
     def _commit(self, execution: Execution, answer: str, reason: str) -> None:
+        if answer == "retried":
+            self._waiting.add(execution.context.queue)
         execution.committed = True
         self._release(execution)
         if answer == "dependents":

@@ -8,8 +8,8 @@ import sys
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Sequence
-from queue import Empty, SimpleQueue
 from typing import Any
 
 import psutil
@@ -61,7 +61,7 @@ class House:
         self._registered = False
         self._wake = threading.Event()
         self._closed = False
-        self._dependents: SimpleQueue[Execution] = SimpleQueue()
+        self._parents: deque[Execution] = deque()
         self._backoff = Backoff(first=0.2)
         self._next_heartbeat = 0.0
         self._next_maintenance = 0.0
@@ -80,8 +80,12 @@ class House:
 
     def has_dependents(self, execution: Execution) -> None:
         """Other jobs waited for this one, and its end is recorded."""
-        self._dependents.put(execution)
+        self._parents.append(execution)
         self._wake.set()
+
+    def owes_dependents(self) -> bool:
+        """Whether jobs are still to be queued because the one they waited for has ended."""
+        return bool(self._parents)
 
     def close(self) -> None:
         self._closed = True
@@ -108,7 +112,7 @@ class House:
             self._next_heartbeat = (
                 now + self._options.lease_seconds / 3
             )  # work has begun since the last heartbeat
-        if now < self._next_heartbeat and self._dependents.empty():
+        if now < self._next_heartbeat and not self._parents:
             return
         try:
             self._keep_redis(now)
@@ -218,14 +222,13 @@ class House:
             log.warning("%d jobs of queue %s had lost their worker.", len(members), queue)
 
     def _release_dependents(self) -> None:
-        while True:
-            try:
-                execution = self._dependents.get_nowait()
-            except Empty:
-                return
+        while self._parents:
+            execution = self._parents[0]
             ending = execution.outcome.ending if execution.outcome else "failed"
             status = ending if ending in ("finished", "stopped") else "failed"
             self._record.release_dependents(execution.context.queue, execution.context.job_id, status)
+            self._exchange.ring()
+            self._parents.popleft()
 
     def _maintain(self, now: float) -> None:
         worked = self._exchange.claimed > self._claimed_at_maintenance

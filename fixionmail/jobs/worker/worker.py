@@ -115,7 +115,7 @@ class ThreadedWorker:
             request = self._stops.next(WATCH_SECONDS if limited else 60.0)
             if request is not None:
                 return request
-            if limited and self._exchange.is_exhausted():
+            if limited and self._exchange.is_exhausted() and not self._house.owes_dependents():
                 exit_code = EXIT_REQUESTED if self.options.burst else EXIT_RECYCLE
                 return StopRequest(reason="there is nothing left to do", exit_code=exit_code)
 
@@ -124,12 +124,15 @@ class ThreadedWorker:
         exit_code = request.exit_code
         ends_at = _ends_at(request)
         self._exchange.stop_claiming()
-        while not self._exchange.is_drained() and time.monotonic() < ends_at:
+        while not self._is_drained() and time.monotonic() < ends_at:
             if (further := self._stops.next(WATCH_SECONDS)) is not None:
                 ends_at = min(ends_at, _ends_at(further))
                 exit_code = exit_code if further.exit_code else EXIT_REQUESTED
         self._hand_back()
         return exit_code
+
+    def _is_drained(self) -> bool:
+        return self._exchange.is_drained() and not self._house.owes_dependents()
 
     def _hand_back(self) -> None:
         for execution in list(self._exchange.in_flight.values()):

@@ -1,8 +1,12 @@
 -- Record how executions ended and give up their leases; safe to send again after a lost reply.
--- ARGV: prefix, worker, default result ttl, then per execution the ten values that next_item() reads.
--- Returns one answer per execution: 'done', 'dependents' (done, and other jobs wait for this one), 'lost' (the
--- lease had passed on or the job was taken away: nothing was written), 'poison <reason>' (its records are damaged:
--- filed as failed as far as they allow) or 'error <reason>' (still held, try again).
+-- ARGV: prefix, worker, default result ttl, then per execution the ten values that item_at() reads.
+-- Returns one answer per execution:
+--   done
+--   retried          done, and the job waits to be run again
+--   dependents       done, and other jobs wait for this one
+--   lost             the lease had passed on or the job was taken away: nothing was written
+--   poison <reason>  its records are damaged: filed as failed as far as they allow
+--   error <reason>   it is still held: try again
 local prefix, worker, default_result_ttl = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local FIELDS = 10
 local DEFAULT_FAILURE_TTL = 31536000
@@ -105,7 +109,7 @@ local function retry(item, job)
     redis.call(job.at_front and 'LPUSH' or 'RPUSH', prefix .. ':queue:' .. item.queue, item.job)
   end
   tally(item, 'retried')
-  return 'done'
+  return 'retried'
 end
 
 local function fail(item, job)
