@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
+
+from fixionmail.schedule import Due
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,3 +77,243 @@ class MailAnswer:
     """Requests a second the provider allows, when it said so."""
     refused: dict[int, str] = field(default_factory=dict)
     """Members the provider refused one by one (position -> reason) while it took the others."""
+
+
+class Verdict(StrEnum):
+    """What a database function answers; each function's own answers stand beside it in the migrations."""
+
+    GO = "go"
+    OK = "ok"
+    ALREADY = "already"  # this very call was made before; nothing to do
+    STALE = "stale"  # the lease has passed on; nothing was changed
+    BUSY = "busy"
+    LATER = "later"
+    DONE = "done"
+    RETRY = "retry"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    MISSED = "missed"
+    GONE = "gone"
+    DRAFT = "draft"
+    READY = "ready"
+    EMPTY = "empty"
+    PAUSED = "paused"
+    RESEAL = "reseal"
+    WINDOW = "window"
+    DISSOLVED = "dissolved"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaseView:
+    """A lease after asking for it. ``now`` is the database's clock."""
+
+    held: bool
+    holder: str
+    fence: int
+    now: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class DueSubscriber:
+    """A subscriber whose next story is to be planned."""
+
+    user_id: UUID
+    timezone: str
+    delivery_time: str
+    next_local_date: date
+    next_due_at: datetime
+    last_due_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedJob:
+    """A job to create, and where its subscriber stands afterwards. ``missed``: why it is too late for it."""
+
+    job_id: UUID
+    user_id: UUID
+    local_date: date
+    due_at: datetime
+    send_until: datetime
+    seen_due_at: datetime
+    next_local_date: date
+    next_due_at: datetime
+    missed: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """What planning came to: jobs to ring for, and how many were missed. ``stale``: somebody else leads."""
+
+    stale: bool
+    job_ids: tuple[UUID, ...]
+    missed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The answer to claiming a job; token and brief only with GO."""
+
+    verdict: Verdict
+    token: int = 0
+    attempt: int = 0
+    brief: Brief | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """The next piece of mail work. Letters only with DRAFT."""
+
+    verdict: Verdict
+    batch_id: UUID | None
+    token: int
+    letters: tuple[Letter, ...]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Begun:
+    """The word to send. Key, count and body only with GO, letters only with RESEAL."""
+
+    verdict: Verdict
+    token: int
+    key: str
+    count: int
+    wait_seconds: float
+    body: bytes
+    letters: tuple[Letter, ...]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """The mail line at a glance. ``requests``: how many requests the work that is ready takes."""
+
+    now: datetime
+    due: int
+    ready: int
+    requests: int
+    next_at: datetime | None
+    rate: float
+    held: bool
+    paused_until: datetime | None
+    paused_reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSubscriber:
+    """A subscriber to add; ``due`` is the first story."""
+
+    user_id: UUID
+    email: str
+    timezone: str
+    delivery_time: str
+    story_bible: Mapping[str, str]
+    unsubscribe_token: str
+    due: Due
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastDelivery:
+    """One line of a subscriber's history."""
+
+    delivery_id: UUID
+    local_date: date
+    due_at: datetime
+    state: str
+    reason: str
+    sent_at: datetime | None
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subscriber:
+    """A subscriber as people see it. ``next_due_at`` is None while there is no mail for them."""
+
+    user_id: UUID
+    email: str
+    status: str
+    status_reason: str
+    timezone: str
+    delivery_time: str
+    story_bible: Mapping[str, str]
+    credits: int
+    created_at: datetime
+    next_due_at: datetime | None
+    last_local_date: date | None
+    last_due_at: datetime | None
+    deliveries: tuple[PastDelivery, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duplicates:
+    """Counts that are zero while all is well."""
+
+    same_date: int
+    accepted_twice: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaderRow:
+    """A loop's lease. ``info`` is the leader's last report."""
+
+    name: str
+    holder: str
+    fence: int
+    held: bool
+    acquired_at: datetime
+    info: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessRow:
+    """A process that has reported itself. ``silent_seconds``: since its last heartbeat."""
+
+    process: str
+    kind: str
+    host: str
+    pid: int
+    version: str
+    started_at: datetime
+    silent_seconds: float
+    info: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SwitchRow:
+    """A switch that is on."""
+
+    name: str
+    set_by: str
+    reason: str
+    set_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class LineRow:
+    """The line to a mail provider: our request rate a second, and why it stands still, if it does."""
+
+    name: str
+    rate: float
+    paused_until: datetime | None
+    paused_reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """The database at one look. ``jobs`` and ``deliveries`` count the states of local date ``day``."""
+
+    now: datetime
+    day: date
+    jobs: Mapping[str, int]
+    deliveries: Mapping[str, int]
+    leaders: tuple[LeaderRow, ...]
+    processes: tuple[ProcessRow, ...]
+    switches: tuple[SwitchRow, ...]
+    lines: tuple[LineRow, ...]
+    jobs_waiting: int
+    jobs_running: int
+    deliveries_due: int
+    oldest_due_at: datetime | None
+    next_due_at: datetime | None
+    next_plan_due_at: datetime | None
+    batches_open: Mapping[str, int]

@@ -37,6 +37,31 @@ end
 $$;
 revoke all on procedure close_to_clients_v1 from public, anon, authenticated;
 
+-- Which migrations this database has, with the checksum of each file's text.
+create table fixionmail_migrations (
+  version integer primary key,
+  name text not null,
+  checksum text not null,
+  applied_at timestamptz not null default clock_timestamp()
+);
+
+create function record_migration_v1(p_version integer, p_name text, p_checksum text)
+returns void
+language sql
+set search_path = public, pg_temp
+as $$
+  insert into fixionmail_migrations (version, name, checksum) values (p_version, p_name, p_checksum)
+$$;
+revoke all on function record_migration_v1 from public, anon, authenticated;
+
+create function migrations_v1()
+returns jsonb
+language sql stable security definer
+set search_path = public, pg_temp
+as $$
+  select coalesce(jsonb_agg(to_jsonb(m) order by version), '[]') from fixionmail_migrations m
+$$;
+
 create table users (
   id uuid primary key,
   email text not null,
@@ -66,4 +91,4 @@ create table subscriber_schedule (
 ) with (fillfactor = 85);
 create index subscriber_schedule_due on subscriber_schedule (next_due_at, user_id) where active;
 
-call close_to_clients_v1(array['users', 'subscriber_schedule'], array[]::text[]);
+call close_to_clients_v1(array['fixionmail_migrations', 'users', 'subscriber_schedule'], array['migrations_v1']);

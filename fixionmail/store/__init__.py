@@ -1,0 +1,103 @@
+"""The truth: every rule about jobs and deliveries is a database function, called from here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fixionmail.store.jobs import StoryJobs
+from fixionmail.store.leases import Leases
+from fixionmail.store.mail import MailLine
+from fixionmail.store.subscribers import Subscribers
+from fixionmail.store.transport import Caller, Transport
+from fixionmail.store.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from fixionmail.settings import Settings
+
+PATIENCE_SECONDS = 8.0
+"""How long a call is tried again while the database does not answer; below every lease."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """All database functions, by subject. One method is one function is one transaction.
+
+    Every method raises :class:`~fixionmail.errors.DatabaseUnreachableError` when there is no answer within the
+    patience, and the other database errors of :mod:`fixionmail.errors` at once.
+    """
+
+    transport: Transport
+    leases: Leases
+    jobs: StoryJobs
+    subscribers: Subscribers
+    upkeep: Upkeep
+    _call: Caller
+
+    @classmethod
+    def over(cls, transport: Transport, patience_seconds: float = PATIENCE_SECONDS) -> Store:
+        """A store that calls through ``transport``."""
+        call = Caller(transport, patience_seconds)
+        return cls(
+            transport=transport,
+            leases=Leases(call),
+            jobs=StoryJobs(call),
+            subscribers=Subscribers(call),
+            upkeep=Upkeep(call),
+            _call=call,
+        )
+
+    def mail_line(self, name: str, start_rate: float) -> MailLine:
+        """The line to the mail provider ``name``; ``start_rate`` in requests a second until it has answered."""
+        return MailLine(self._call, name, start_rate)
+
+    def close(self) -> None:
+        """Give back connections."""
+        self.transport.close()
+
+
+@contextmanager
+def open_store(settings: Settings, *, max_connections: int = 4, migrate: bool = False) -> Iterator[Store]:
+    """The store that the settings name; without any, a bundled Postgres in FIXIONMAIL_HOME.
+
+    The bundled one is always migrated; another one with ``migrate``.
+
+    Raises:
+        DatabaseOutdatedError: migrations are missing.
+        DatabaseNewerError: the database belongs to a newer FixionMail.
+        UnreachableError, DatabaseRefusedError, EngineError: it cannot be used, and why.
+    """
+    from fixionmail.store import migrations
+
+    with database_url(settings) as url:
+        if url is None:
+            from fixionmail.store.rpc import RpcTransport
+
+            transport: Transport = RpcTransport.from_settings(settings, max_connections)
+        else:
+            from fixionmail.store.direct import DirectTransport
+
+            if migrate or settings.database_url is None:
+                migrations.migrate(url)
+            transport = DirectTransport(url, max_connections)
+        try:
+            migrations.require_current(transport)
+            yield Store.over(transport)
+        finally:
+            transport.close()
+
+
+@contextmanager
+def database_url(settings: Settings) -> Iterator[str | None]:
+    """The Postgres that the settings name or the bundled one (running within); None for Supabase over HTTPS."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+    elif settings.supabase_url is not None:
+        yield None
+    else:
+        from fixionmail.store.embedded import embedded_postgres
+
+        with embedded_postgres(settings.home) as url:
+            yield url

@@ -1,0 +1,131 @@
+"""The road to Postgres over its own protocol, through a pool of connections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from fixionmail.errors import (
+    DatabaseError,
+    DatabaseOutdatedError,
+    DatabaseRefusedError,
+    DatabaseUnreachableError,
+    FixionMailError,
+)
+from fixionmail.settings import masked_url
+from fixionmail.store.transport import CALL_TIMEOUT_SECONDS
+
+CONNECT_TIMEOUT_SECONDS = 3
+_STATEMENT_TIMEOUT = "8s"  # as on Supabase; the client gives up later than the server
+_PASSING = ("40001", "40P01", "53300", "55P03", "57014", "57P01", "57P02", "57P03")
+_REFUSALS = ("28000", "28P01", "3D000", "42501")
+_ABSENT = ("42883", "42P01", "3F000")
+
+
+def connect(url: str) -> psycopg.Connection[Any]:
+    """One connection in autocommit mode: each call is a transaction of its own.
+
+    Raises:
+        DatabaseUnreachableError: nobody answers.
+        DatabaseRefusedError: wrong password, or no such database.
+    """
+    try:
+        return psycopg.connect(url, **_CONNECTION)
+    except psycopg.Error as error:
+        raise _explained(error, url) from None
+
+
+_CONNECTION: dict[str, Any] = {
+    "autocommit": True,
+    "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+    "application_name": "fixionmail",
+    # A peer that vanished is noticed by the kernel, not by waiting for ever.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": int(CALL_TIMEOUT_SECONDS * 1000),
+    # Poolers in transaction mode hand each call another session: nothing may be prepared in one.
+    "prepare_threshold": None,
+}
+
+
+def _configure(connection: psycopg.Connection[Any]) -> None:
+    connection.execute(
+        "select set_config('statement_timeout', %s, false), set_config('idle_in_transaction_session_timeout', '60s', "
+        "false), set_config('timezone', 'UTC', false), set_config('jit', 'off', false)",
+        [_STATEMENT_TIMEOUT],
+    )
+
+
+class DirectTransport:
+    """Calls functions with psycopg. Safe to use from many threads; calls queue for a connection.
+
+    Args:
+        url: libpq URL.
+        max_connections: size of the pool.
+    """
+
+    name = "postgres"
+
+    def __init__(self, url: str, max_connections: int) -> None:
+        self._url = url
+        connect(url).close()  # say at once, and in words, when nobody answers
+        self._pool = ConnectionPool(
+            url,
+            min_size=1,
+            max_size=max_connections,
+            timeout=CALL_TIMEOUT_SECONDS,
+            kwargs=_CONNECTION,
+            configure=_configure,
+            reconnect_timeout=5.0,
+            open=True,
+        )
+
+    def call(self, function: str, arguments: Mapping[str, Any]) -> Any:
+        """See :class:`~fixionmail.store.transport.Transport`."""
+        names = sql.SQL(", ").join(
+            sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in arguments
+        )
+        query = sql.SQL("select {}({})").format(sql.Identifier(function), names)
+        values = {
+            name: Jsonb(value) if isinstance(value, dict | list) else value
+            for name, value in arguments.items()
+        }
+        try:
+            with self._pool.connection() as connection:
+                row = connection.execute(query, values).fetchone()
+        except (psycopg.Error, PoolTimeout) as error:
+            raise _explained(error, self._url) from None
+        return row[0] if row else None
+
+    def close(self) -> None:
+        """Close the pool; calls under way are finished first."""
+        self._pool.close()
+
+
+def _explained(error: Exception, url: str) -> FixionMailError:
+    """What went wrong, in words and without the password."""
+    state = getattr(error, "sqlstate", None)
+    diagnosis = getattr(error, "diag", None)
+    text = (diagnosis.message_primary if diagnosis else None) or str(error).strip() or type(error).__name__
+    where = masked_url(url)
+    if isinstance(error, PoolTimeout):
+        return DatabaseUnreachableError(f"Postgres at {where} does not answer: {text}.")
+    if state in _REFUSALS or (state is None and "authentication failed" in text):
+        return DatabaseRefusedError(f"Postgres at {where} refuses: {text}. Check DATABASE_URL.")
+    if state is None and "does not exist" in text:
+        return DatabaseRefusedError(
+            f"Postgres at {where} refuses: {text.splitlines()[-1]}. Check DATABASE_URL."
+        )
+    if state in _ABSENT:
+        return DatabaseOutdatedError(
+            f"The database lacks what this FixionMail needs ({text}): run fixionmail db migrate."
+        )
+    if state in _PASSING or (state or "08").startswith("08") or isinstance(error, psycopg.OperationalError):
+        return DatabaseUnreachableError(f"Postgres at {where} does not answer: {text}.")
+    return DatabaseError(f"Postgres reports {state}: {text}")

@@ -1,0 +1,154 @@
+"""Brings a Postgres up to date: each migration in a transaction of its own, recorded with its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from fixionmail.errors import DatabaseError, DatabaseNewerError, DatabaseOutdatedError
+from fixionmail.store.direct import connect
+from fixionmail.store.transport import Transport
+
+_LOCK = 5_172_011_466  # any number, as long as it stays the same: one migration at a time per database
+_NAME = re.compile(r"(\d{3})_[a-z0-9_]+\.sql")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Migration:
+    """One file of ``supabase/migrations``."""
+
+    version: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the text."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """Where a database stands: what is applied, what is missing, what it has that we do not know."""
+
+    applied: tuple[str, ...]
+    missing: tuple[str, ...]
+    unknown: tuple[str, ...]
+    changed: tuple[str, ...]
+    """Applied, but with another text than ours."""
+
+
+def known_migrations() -> tuple[Migration, ...]:
+    """All migrations of this FixionMail, in order: packed in an installed wheel, in the repository otherwise."""
+    packed = files("fixionmail.store") / "sql"
+    folder = packed if packed.is_dir() else Path(__file__).parents[2] / "supabase" / "migrations"
+    found = [
+        Migration(
+            version=int(match[1]), name=entry.name.removesuffix(".sql"), sql=entry.read_text(encoding="utf-8")
+        )
+        for entry in folder.iterdir()
+        if (match := _NAME.fullmatch(entry.name))
+    ]
+    return tuple(sorted(found, key=lambda migration: migration.version))
+
+
+def status(url: str) -> Status:
+    """Compare the database with what this FixionMail knows; changes nothing.
+
+    Raises:
+        DatabaseUnreachableError, DatabaseRefusedError: it cannot be asked.
+    """
+    with connect(url) as connection:
+        return _compare(_applied(connection))
+
+
+def migrate(url: str) -> tuple[str, ...]:
+    """Apply what is missing; the names of what was applied. Safe to run twice, and by several processes at once.
+
+    Raises:
+        DatabaseNewerError: the database has migrations that we do not know; nothing was changed.
+        DatabaseError: an applied migration differs from ours, or one failed (it left no trace; those before stay).
+        DatabaseUnreachableError, DatabaseRefusedError: it cannot be reached.
+    """
+    done = []
+    with connect(url) as connection:
+        for migration in known_migrations():
+            with connection.transaction():
+                if _apply(connection, migration):
+                    done.append(migration.name)
+        _refuse_strangers(_compare(_applied(connection)))
+    return tuple(done)
+
+
+def require_current(transport: Transport) -> None:
+    """Refuse to work with a database that is behind or ahead of this FixionMail.
+
+    Raises:
+        DatabaseOutdatedError, DatabaseNewerError: which, and what to do.
+    """
+    found = _compare(
+        {row["version"]: (row["name"], row["checksum"]) for row in transport.call("migrations_v1", {})}
+    )
+    _refuse_strangers(found)
+    if found.missing:
+        raise DatabaseOutdatedError(
+            f"The database lacks {', '.join(found.missing)}: run fixionmail db migrate (see fixionmail db status)."
+        )
+
+
+def _apply(connection: psycopg.Connection[Any], migration: Migration) -> bool:
+    """Within a transaction: apply one migration unless it is there; True when it was applied."""
+    connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+    applied = _applied(connection)
+    _refuse_strangers(_compare(applied))
+    if migration.version in applied:
+        return False
+    try:
+        connection.execute(migration.sql)  # type: ignore[arg-type]  # our own files, not a query built from data
+        connection.execute(
+            "select record_migration_v1(%s, %s, %s)", [migration.version, migration.name, migration.checksum]
+        )
+    except psycopg.Error as error:
+        raise DatabaseError(
+            f"Migration {migration.name} failed and was undone: {error.diag.message_primary or error}"
+        ) from None
+    return True
+
+
+def _applied(connection: psycopg.Connection[Any]) -> dict[int, tuple[str, str]]:
+    """Version -> (name, checksum) of what is recorded; empty for a database that was never migrated."""
+    known = connection.execute("select to_regproc('public.migrations_v1')").fetchone()
+    if known is None or known[0] is None:
+        return {}
+    row = connection.execute("select public.migrations_v1()").fetchone()
+    return {r["version"]: (r["name"], r["checksum"]) for r in (row[0] if row else [])}
+
+
+def _compare(applied: dict[int, tuple[str, str]]) -> Status:
+    ours = {migration.version: migration for migration in known_migrations()}
+    return Status(
+        applied=tuple(applied[version][0] for version in sorted(applied)),
+        missing=tuple(m.name for version, m in ours.items() if version not in applied),
+        unknown=tuple(applied[version][0] for version in sorted(applied.keys() - ours.keys())),
+        changed=tuple(
+            m.name for version, m in ours.items() if version in applied and applied[version][1] != m.checksum
+        ),
+    )
+
+
+def _refuse_strangers(found: Status) -> None:
+    if found.unknown:
+        raise DatabaseNewerError(
+            f"The database was migrated by a newer FixionMail (it has {', '.join(found.unknown)}): "
+            "use that version, or point DATABASE_URL at another database."
+        )
+    if found.changed:
+        raise DatabaseError(
+            f"The database was migrated with another text of {', '.join(found.changed)} than this FixionMail has."
+        )

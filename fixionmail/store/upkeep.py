@@ -1,0 +1,118 @@
+"""Recovery and the overview: what the delivery leader repairs, and what people look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from fixionmail.models import Duplicates, LeaderRow, LineRow, Overview, ProcessRow, SwitchRow
+from fixionmail.store.transport import Caller
+
+
+@dataclass(frozen=True)
+class Upkeep:
+    """Database functions of ``009_recover.sql``, ``006_counters.sql`` and ``011_overview.sql``."""
+
+    _call: Caller
+
+    def reap(self, *, fence: int, limit: int = 1000) -> dict[str, int]:
+        """Repair what dead holders left and close what is too late; how many of each kind, empty when stale."""
+        repairs: dict[str, int] = self._call("reap_v1", fence=fence, limit=limit)["repairs"]
+        return repairs
+
+    def fold_counters(self) -> int:
+        """Add up the counters' changes; how many rows there were."""
+        return int(self._call("fold_counters_v1")["folded"])
+
+    def sweep_heartbeats(self) -> int:
+        """Forget processes that have been silent for a day; how many there were."""
+        return int(self._call("sweep_heartbeats_v1")["forgotten"])
+
+    def record_audit(
+        self, *, actor: str, host: str, action: str, target: str, reason: str, result: Mapping[str, Any]
+    ) -> None:
+        """Put a person's action on record."""
+        self._call(
+            "record_audit_v1",
+            actor=actor,
+            host=host,
+            action=action,
+            target=target,
+            reason=reason,
+            result=result,
+        )
+
+    def duplicates(self, *, since: date) -> Duplicates:
+        """Subscribers with two mails for one date since ``since``, and deliveries accepted twice: both zero."""
+        row = self._call("count_duplicates_v1", since=since)
+        return Duplicates(same_date=row["same_date"], accepted_twice=row["accepted_twice"])
+
+    def overview(self, day: date) -> Overview:
+        """Everything at one look; the funnel counts the subscribers' own local date ``day``."""
+        row = self._call("overview_v1", day=day)
+        counts = row["counts"]
+        return Overview(
+            now=datetime.fromisoformat(row["now"]),
+            day=date.fromisoformat(row["day"]),
+            jobs=counts.get("job", {}),
+            deliveries=counts.get("delivery", {}),
+            leaders=tuple(_leader(r) for r in row["leases"]),
+            processes=tuple(_process(r) for r in row["processes"]),
+            switches=tuple(_switch(r) for r in row["switches"]),
+            lines=tuple(_line(r) for r in row["lines"]),
+            jobs_waiting=row["jobs_waiting"],
+            jobs_running=row["jobs_running"],
+            deliveries_due=row["deliveries_due"],
+            oldest_due_at=_instant(row["oldest_due_at"]),
+            next_due_at=_instant(row["next_due_at"]),
+            next_plan_due_at=_instant(row["next_plan_due_at"]),
+            batches_open=row["batches_open"],
+        )
+
+
+def _leader(row: dict[str, Any]) -> LeaderRow:
+    return LeaderRow(
+        name=row["name"],
+        holder=row["holder"] or "",
+        fence=row["fence"],
+        held=row["held"],
+        acquired_at=datetime.fromisoformat(row["acquired_at"]),
+        info=row["info"],
+    )
+
+
+def _process(row: dict[str, Any]) -> ProcessRow:
+    return ProcessRow(
+        process=row["process"],
+        kind=row["kind"],
+        host=row["host"],
+        pid=row["pid"],
+        version=row["version"],
+        started_at=datetime.fromisoformat(row["started_at"]),
+        silent_seconds=row["silent_s"],
+        info=row["info"],
+    )
+
+
+def _switch(row: dict[str, Any]) -> SwitchRow:
+    return SwitchRow(
+        name=row["name"],
+        set_by=row["set_by"],
+        reason=row["reason"],
+        set_at=datetime.fromisoformat(row["set_at"]),
+    )
+
+
+def _line(row: dict[str, Any]) -> LineRow:
+    return LineRow(
+        name=row["name"],
+        rate=row["rate"],
+        paused_until=_instant(row["paused_until"]),
+        paused_reason=row["paused_reason"] or "",
+    )
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
