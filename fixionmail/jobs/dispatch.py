@@ -1,0 +1,224 @@
+"""Ringing for work: through Redis to the workers, or, while there is no Redis, to threads of this process.
+
+Postgres knows what is to be done; a ring only says that there is something. A lost ring costs one sweep, a doubled
+one costs a claim that answers "nothing to do".
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Protocol
+from uuid import UUID
+
+import structlog
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from fixionmail.jobs.names import EMAILS, SEND_MAIL, STORIES, WRITE_STORY, mail_job_ids, story_job_id
+from fixionmail.jobs.worker import NewJob, enqueue_many
+
+_log = structlog.get_logger("fixionmail.dispatch")
+
+REDIS_TIMEOUT_SECONDS = 3.0
+RETRY_REDIS_AFTER_SECONDS = 5.0
+
+
+class Dispatcher(Protocol):
+    """Somewhere to ring."""
+
+    @property
+    def mode(self) -> str:
+        """``queue`` or ``fallback``: who does the work that is rung for."""
+
+    @property
+    def mode_since(self) -> datetime:
+        """Since when."""
+
+    def ring_stories(self, job_ids: Sequence[UUID]) -> None:
+        """Ring for story jobs; never raises for a Redis that is away."""
+
+    def ring_mail(self, rounds: int) -> None:
+        """Ring for so many rounds of mail, at most a few at once."""
+
+    def close(self) -> None:
+        """Finish what runs in this process and give back connections."""
+
+
+def connect_redis(url: str) -> Redis:
+    """A client that answers or fails within seconds, and does not try again behind our back."""
+    return Redis.from_url(
+        url,
+        socket_timeout=REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+class QueueDispatcher:
+    """Rings by queueing rq jobs. Raises RedisError when Redis cannot."""
+
+    def __init__(self, url: str, *, story_timeout: int, mail_timeout: int) -> None:
+        self._redis = connect_redis(url)
+        self._story_timeout = story_timeout
+        self._mail_timeout = mail_timeout
+
+    def ring_stories(self, job_ids: Sequence[UUID]) -> None:
+        """One command for 1,000 jobs."""
+        jobs = [
+            NewJob(id=story_job_id(job), function=WRITE_STORY, args=(str(job),), timeout=self._story_timeout)
+            for job in job_ids
+        ]
+        enqueue_many(self._redis, STORIES, jobs)
+
+    def ring_mail(self, rounds: int) -> None:
+        """One command."""
+        jobs = [
+            NewJob(id=job_id, function=SEND_MAIL, timeout=self._mail_timeout, result_ttl=120)
+            for job_id in mail_job_ids(datetime.now(UTC), rounds)
+        ]
+        enqueue_many(self._redis, EMAILS, jobs)
+
+    def ping(self) -> None:
+        """Raises RedisError when Redis does not answer."""
+        self._redis.ping()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._redis.close()
+
+
+class InlineDispatcher:
+    """Does the work in threads of this process. A job that already waits or runs here is not taken twice.
+
+    Args:
+        functions: the task functions by their dotted names, as a worker has them.
+        threads: jobs at a time.
+    """
+
+    def __init__(self, functions: Mapping[str, Callable[..., object]], *, threads: int) -> None:
+        self._functions = functions
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="inline")
+        self._mail_pool = ThreadPoolExecutor(1, thread_name_prefix="inline-mail")
+        self._under_way: set[str] = set()
+        self._lock = threading.Lock()
+
+    def ring_stories(self, job_ids: Sequence[UUID]) -> None:
+        """Write these stories, as threads become free."""
+        for job in job_ids:
+            self._submit(self._pool, story_job_id(job), WRITE_STORY, str(job))
+
+    def ring_mail(self, rounds: int) -> None:
+        """Send what is due; one round at a time keeps order and is fast enough for one process."""
+        if rounds:
+            # A round that is ending asks for the next one: two names, so that it does not find itself.
+            for job_id in ("mail-now", "mail-next"):
+                if self._submit(self._mail_pool, job_id, SEND_MAIL):
+                    break
+
+    def _submit(self, pool: ThreadPoolExecutor, job_id: str, function: str, *args: str) -> bool:
+        with self._lock:
+            if job_id in self._under_way:
+                return False
+            self._under_way.add(job_id)
+        try:
+            pool.submit(self._run, job_id, function, *args)
+        except RuntimeError:  # the pool has been closed: the sweep of another process will ring again
+            self._done(job_id)
+        return True
+
+    def _run(self, job_id: str, function: str, *args: str) -> None:
+        try:
+            self._functions[function](*args)
+        except Exception as error:  # a worker slot: the outcome is on record in Postgres
+            _log.warning("an inline job failed", job=job_id, error=type(error).__name__, reason=str(error))
+        finally:
+            self._done(job_id)
+
+    def _done(self, job_id: str) -> None:
+        with self._lock:
+            self._under_way.discard(job_id)
+
+    def close(self) -> None:
+        """Let running jobs end, drop those that have not begun."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._mail_pool.shutdown(wait=True, cancel_futures=True)
+
+
+class FallbackDispatcher:
+    """Fallback only: no Redis is named, or it is not wanted."""
+
+    mode = "fallback"
+
+    def __init__(self, inline: InlineDispatcher) -> None:
+        self._inline = inline
+        self.mode_since = datetime.now(UTC)
+        self.ring_stories = inline.ring_stories
+        self.ring_mail = inline.ring_mail
+        self.close = inline.close
+
+
+class FailoverDispatcher:
+    """Queue mode that falls back by itself while Redis is away, and comes back by itself."""
+
+    def __init__(self, queue: QueueDispatcher, inline: InlineDispatcher) -> None:
+        self._queue = queue
+        self._inline = inline
+        self._lock = threading.Lock()
+        self._mode = "queue"
+        self._since = datetime.now(UTC)
+        self._retry_at = 0.0
+
+    @property
+    def mode(self) -> str:
+        """See :class:`Dispatcher`; as of the last ring."""
+        return self._mode
+
+    @property
+    def mode_since(self) -> datetime:
+        """See :class:`Dispatcher`."""
+        return self._since
+
+    def ring_stories(self, job_ids: Sequence[UUID]) -> None:
+        """See :class:`Dispatcher`."""
+        if job_ids and not self._through_redis(lambda: self._queue.ring_stories(job_ids)):
+            self._inline.ring_stories(job_ids)
+
+    def ring_mail(self, rounds: int) -> None:
+        """See :class:`Dispatcher`."""
+        if rounds and not self._through_redis(lambda: self._queue.ring_mail(rounds)):
+            self._inline.ring_mail(rounds)
+
+    def look_for_redis(self) -> None:
+        """In fallback, see whether Redis is back; in queue mode, cost nothing."""
+        if self._mode == "fallback":
+            self._through_redis(self._queue.ping)
+
+    def _through_redis(self, ring: Callable[[], None]) -> bool:
+        if time.monotonic() < self._retry_at:
+            return False
+        try:
+            ring()
+        except RedisError as error:
+            self._retry_at = time.monotonic() + RETRY_REDIS_AFTER_SECONDS
+            self._switch("fallback", reason=f"{type(error).__name__}: {error}")
+            return False
+        self._switch("queue", reason="Redis answers")
+        return True
+
+    def _switch(self, mode: str, reason: str) -> None:
+        with self._lock:
+            if self._mode == mode:
+                return
+            self._mode, self._since = mode, datetime.now(UTC)
+        _log.warning("mode changed", mode=mode, reason=reason)
+
+    def close(self) -> None:
+        """See :class:`Dispatcher`."""
+        self._inline.close()
+        self._queue.close()

@@ -1,0 +1,30 @@
+"""Queue names and job ids: the words that Redis knows our work by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+EMAILS = "emails"
+STORIES = "stories"
+QUEUES = (EMAILS, STORIES)
+"""Most urgent first."""
+
+WRITE_STORY = "fixionmail.jobs.tasks.write_story"
+SEND_MAIL = "fixionmail.jobs.tasks.send_mail"
+"""The only functions that a worker runs."""
+
+MAX_LANES = 4
+"""So many rounds of mail are under way at once, at most; they share one rate."""
+
+
+def story_job_id(job_id: UUID) -> str:
+    """The rq job that rings for a story job. One id for one job: ringing twice changes nothing."""
+    return f"story-{job_id}"
+
+
+def mail_job_ids(now: datetime, lanes: int) -> Sequence[str]:
+    """The rq jobs that ring for due mail. Within one minute the same lanes have the same ids."""
+    minute = int(now.timestamp() // 60)
+    return [f"mail-{minute}-{lane}" for lane in range(min(lanes, MAX_LANES))]
