@@ -1,7 +1,8 @@
 -- Planning and writing: one function per transition of a story job. Every function may be called twice with
 -- the same arguments; locks are taken in the order job, delivery, user; the clock is read after the lock.
 
--- The subscribers whose next mail is due before p_until, after the given position, earliest first.
+-- The subscribers whose next mail is due before p_until, after the given position, earliest first; nobody while
+-- planning is paused.
 create function due_subscribers_v1(
   p_until timestamptz, p_limit integer, p_after_due_at timestamptz, p_after_user uuid)
 returns jsonb
@@ -14,7 +15,7 @@ begin
       from (select s.user_id, u.timezone, u.delivery_time, s.next_local_date, s.next_due_at,
                    s.last_local_date, s.last_due_at
               from subscriber_schedule s join users u on u.id = s.user_id
-             where s.active and s.next_due_at <= p_until
+             where s.active and s.next_due_at <= p_until and (select not switch_is_on_v1('scheduler_paused'))
                and (s.next_due_at, s.user_id) > (
                  coalesce(p_after_due_at, '-infinity'),
                  coalesce(p_after_user, '00000000-0000-0000-0000-000000000000'))
