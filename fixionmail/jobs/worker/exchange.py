@@ -84,6 +84,7 @@ class Exchange:
 
     def ring(self) -> None:
         """Look at all queues now, also at those that were paused."""
+        self._waiting.update(self._options.queues)  # at once, so that a burst does not end meanwhile
         for queue in self._options.queues:
             self.inbox.put(queue)
 
@@ -107,7 +108,8 @@ class Exchange:
     def is_exhausted(self) -> bool:
         """Whether a burst or a limited run has nothing left to do."""
         done = self._options.burst and not self._waiting
-        return (done or self._left_to_claim() == 0) and not self._uncertain and self._all_committed()
+        idle = self.inbox.empty() and not self._uncertain and self._all_committed()
+        return idle and (done or self._left_to_claim() == 0)
 
     def close(self, seconds: float) -> None:
         """End :meth:`run` as soon as nothing is left to report; after ``seconds`` even so, when Redis fails."""
@@ -146,7 +148,7 @@ class Exchange:
             return
 
     def _sleep_seconds(self) -> float:
-        if self._unreported or self._uncertain or self._open_queues():
+        if self._unreported or self._uncertain or self._closing.is_set() or self._open_queues():
             return 0.0
         if not self._claiming or not self._free():
             return IDLE_SECONDS
@@ -242,9 +244,7 @@ class Exchange:
     def _commit(self, execution: Execution, answer: str, reason: str) -> None:
         if answer == "retried":
             self._waiting.add(execution.context.queue)
-        execution.committed = True
-        self._release(execution)
-        if answer == "dependents":
+        elif answer == "dependents":
             self._notices.dependents(execution)
         elif answer == "lost":
             log.warning("The end of job %s was refused: its lease had passed on.", execution.context.job_id)
@@ -254,6 +254,8 @@ class Exchange:
                 execution.context.job_id,
                 reason,
             )
+        execution.committed = True  # last: who sees this may take the worker for idle
+        self._release(execution)
 
     # ---- claiming ----------------------------------------------------------------------------------------------------
 

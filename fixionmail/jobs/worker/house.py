@@ -34,7 +34,7 @@ MAINTENANCE_BUSY = 600.0
 MAINTENANCE_IDLE = 3600.0
 """Seconds between rq's maintenance passes, when jobs were run since the last one and when not."""
 WATCHDOG_REARM = 5.0
-RSS_EVERY = 15.0
+RSS_EVERY = 2.0
 RSS_BASE_JOBS = 200
 """Memory is first measured after so many jobs, when caches and threads are in place."""
 
@@ -198,12 +198,12 @@ class House:
         return scripts.run(self._client, scripts.HEARTBEAT, arguments)
 
     def _lease_lost(self, execution_id: str) -> None:
+        """The job is not interrupted: whose work counts is decided where it is written, not in Redis."""
         execution = self._exchange.in_flight.get(execution_id)
         if execution is not None and execution.outcome is None:
             log.warning(
-                "The lease of job %s has passed on; its work here is refused.", execution.context.job_id
+                "The lease of job %s has passed on; its end will be refused.", execution.context.job_id
             )
-            execution.interrupt()
 
     def _bury_lapsed(self, queue: str) -> None:
         """End executions whose worker is gone: retried when the job has retries left, else failed."""

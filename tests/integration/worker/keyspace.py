@@ -5,22 +5,21 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from redis import Redis
+_ASIDE = ("fm:", "rq:clean_")
+"""Our own keys, and the locks of rq's maintenance, which pass by."""
 
-_OURS = ("fm:", "rq:clean_groups")
 
-
-def keyspace(redis: Redis, worker_name: str) -> dict[str, Any]:
+def keyspace(redis: Any, worker_name: str) -> dict[str, Any]:
     """Every key of rq's with its value and whether it expires."""
     found = {}
     for raw in redis.scan_iter():
         key = raw.decode()
-        if not key.startswith(_OURS):
+        if not key.startswith(_ASIDE):
             found[_plain(key, worker_name)] = (_value(redis, key, worker_name), redis.ttl(key) > 0)
     return found
 
 
-def _value(redis: Redis, key: str, worker_name: str) -> object:
+def _value(redis: Any, key: str, worker_name: str) -> object:
     match redis.type(key):
         case b"hash":
             return {_plain(k, worker_name): _field(k, v, worker_name) for k, v in redis.hgetall(key).items()}

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 from rq import Callback, Queue, Repeat
-from rq.job import Job, Webhook
+from rq.job import Job
+from rq.webhook import Webhook
 
 from fixionmail.jobs.worker import JsonSerializer, NewJob, SafeJob, enqueue_many
 from tests.integration.worker.functions import HERE
