@@ -1,0 +1,46 @@
+"""The delivery loop: repairs what dead processes left behind and rings for mail that is due."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from fixionmail.jobs.dispatch import Dispatcher
+from fixionmail.loops.runner import Report
+from fixionmail.mail.send import MAX_BATCH
+from fixionmail.models import Outlook
+from fixionmail.store import Store
+from fixionmail.store.mail import MailLine
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """What the loop works with."""
+
+    store: Store
+    line: MailLine
+    dispatcher: Dispatcher
+
+    def tick(self, fence: int, now: datetime) -> Report:
+        """Repair, look at the line, ring when there is something to send; ``next_at``: when there will be."""
+        repairs = self.store.upkeep.reap(fence=fence)
+        outlook = self.line.outlook(max_size=MAX_BATCH)
+        standing = _why_it_stands(outlook)
+        if outlook.requests and not standing:
+            self.dispatcher.ring_mail(outlook.requests)
+        self.store.upkeep.fold_counters()
+        self.store.upkeep.sweep_heartbeats()
+        ready = {"due": outlook.due, "to send again": outlook.ready}
+        return Report(
+            counts={what: n for what, n in {**repairs, **ready}.items() if n},
+            note=standing,
+            next_at=outlook.paused_until or outlook.next_at,
+        )
+
+
+def _why_it_stands(outlook: Outlook) -> str:
+    if outlook.held:
+        return "mail is held: fixionmail db release opens the line again"
+    if outlook.paused_until:
+        return f"the line waits until {outlook.paused_until:%H:%M:%S} UTC: {outlook.paused_reason}"
+    return ""
