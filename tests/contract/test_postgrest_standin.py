@@ -16,8 +16,8 @@ import jwt
 import psycopg
 import pytest
 from postgrest.exceptions import APIError
-
 from supabase import Client, ClientOptions, create_client
+
 from tests.standins.faults import Fault
 from tests.standins.postgrest import PostgrestStandIn
 
@@ -81,7 +81,7 @@ def server(database: str) -> Iterator[PostgrestStandIn]:
 
 @pytest.fixture
 def http() -> Iterator[httpx.Client]:
-    with httpx.Client(timeout=10) as client:
+    with httpx.Client(timeout=10, verify=False) as client:
         yield client
 
 
