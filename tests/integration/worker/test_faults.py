@@ -81,7 +81,7 @@ def test_replies_that_never_arrive(
 def test_redis_killed_while_jobs_run_and_end(
     own_redis: Redis, own_server: RedisServer, own_workers: Workers, tmp_path: Path, jobs: int
 ) -> None:
-    queue(own_redis, *notes(tmp_path / "notes", ids(jobs), seconds=0.5))
+    queue(own_redis, *notes(tmp_path / "notes", ids(jobs), seconds=0.5 + jobs / 400))
     own_workers.start(concurrency=jobs)
     eventually(lambda: own_redis.zcard("rq:wip:stories") == jobs, "all are in flight")
     own_server.kill()
@@ -131,7 +131,7 @@ def test_redis_out_of_memory(redis: Redis, workers: Workers, tmp_path: Path, job
 def test_redis_turned_read_only(
     own_redis: Redis, own_server: RedisServer, own_workers: Workers, tmp_path: Path, jobs: int
 ) -> None:
-    queue(own_redis, *notes(tmp_path / "notes", ids(jobs), seconds=0.5))
+    queue(own_redis, *notes(tmp_path / "notes", ids(jobs), seconds=0.5 + jobs / 400))
     own_workers.start(concurrency=jobs)
     eventually(lambda: own_redis.zcard("rq:wip:stories") == jobs, "all are in flight")
     own_redis.replicaof("127.0.0.1", "1")
