@@ -1,0 +1,132 @@
+"""``fixionmail status``: the deployment at one look."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fixionmail.errors import UnreachableError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from fixionmail.ops.status import Status
+    from fixionmail.settings import Settings
+
+WATCH_SECONDS = 2.0
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Look again every two seconds, until Ctrl+C.")
+    ] = False,
+) -> None:
+    """Show mode, queues, workers, leaders, today's stories and where mail goes."""
+    from rich.console import Console
+    from rich.live import Live
+
+    from fixionmail.settings import load_settings
+
+    settings = load_settings()
+    if not watch:
+        seen = _look(settings)
+        if as_json:
+            typer.echo(json.dumps(seen.to_json(), ensure_ascii=False))
+        else:
+            Console().print(view(seen))
+        return
+    if as_json:
+        while True:
+            typer.echo(json.dumps(_look(settings).to_json(), ensure_ascii=False))
+            time.sleep(WATCH_SECONDS)
+    with Live(view(_look(settings)), auto_refresh=False) as live:
+        while True:
+            time.sleep(WATCH_SECONDS)
+            live.update(view(_look(settings)), refresh=True)
+
+
+def _look(settings: Settings) -> Status:
+    from fixionmail.ops.status import look
+    from fixionmail.processes import redis
+    from fixionmail.store import embedded, open_store
+
+    on_this_machine = settings.database_url is None and settings.supabase_url is None
+    if on_this_machine and embedded.running_url(settings.home) is None:
+        raise UnreachableError(
+            f"Nothing runs in {settings.home}: start it with fixionmail up, or set DATABASE_URL."
+        )
+    if settings.redis_url is not None:
+        redis_url = settings.redis_target()
+    else:
+        redis_url = redis.running_url(settings.home)
+    with open_store(settings, max_connections=1) as store:
+        return look(settings, store, redis_url)
+
+
+def view(seen: Status) -> RenderableType:
+    """The status as a person reads it. Everything is text: nothing from the database is taken for markup."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    from fixionmail.ops.status import LOOPS, funnel
+
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold")
+    facts.add_column(overflow="fold")
+    facts.add_row("mode", Text(_mode(seen)))
+    facts.add_row("redis", Text(seen.redis, style="" if seen.redis in ("ok", "not used") else "red"))
+    facts.add_row("mail to", Text(seen.mail, style="yellow" if "outbox" in seen.mail else ""))
+    for queue in seen.queues:
+        words = f"{queue.waiting} waiting, {queue.running} running, {queue.failed} failed"
+        facts.add_row(f"queue {queue.name}", Text(words))
+    facts.add_row("workers", Text(_workers(seen)))
+    for loop in LOOPS:
+        facts.add_row(loop, Text(_leader(seen, loop)))
+    counts = funnel(seen.overview)
+    facts.add_row(
+        f"stories {seen.overview.day}",
+        Text(", ".join(f"{n} {what}" for what, n in counts.items())),
+    )
+    waiting = f"{seen.overview.jobs_waiting} to write, {seen.overview.deliveries_due} to send"
+    facts.add_row("due now", Text(waiting))
+    notes = [
+        Text(
+            f"! {switch.name} since {switch.set_at:%H:%M} UTC by {switch.set_by}: {switch.reason}",
+            style="yellow",
+        )
+        for switch in seen.overview.switches
+    ]
+    notes += [
+        Text(f"! the line to {line.name} stands still: {line.paused_reason}", style="red")
+        for line in seen.overview.lines
+        if line.paused_reason
+    ]
+    return Group(facts, *notes)
+
+
+def _mode(seen: Status) -> str:
+    return f"{seen.mode} since {seen.mode_since[11:19]} UTC" if seen.mode_since else seen.mode
+
+
+def _workers(seen: Status) -> str:
+    if not seen.workers:
+        return "none"
+    return ", ".join(f"pid {worker.pid} on {worker.host}" for worker in seen.workers)
+
+
+def _leader(seen: Status, loop: str) -> str:
+    leader = seen.leader(loop)
+    if leader is None:
+        return "nobody leads"
+    info = leader.info
+    last, following = info.get("last_tick_at"), info.get("next_tick_at")
+    ticks = f"last tick {str(last)[11:19]}" if last else "no tick yet"
+    if following:
+        ticks += f", next {str(following)[11:19]} UTC"
+    problem = info.get("error") or info.get("note") or ""
+    return f"pid {info.get('pid')} on {info.get('host')}, {ticks}" + (f"; {problem}" if problem else "")

@@ -1,0 +1,1 @@
+"""What people see of the deployment, and do about it: one meaning for console, command line, doctor and web."""
