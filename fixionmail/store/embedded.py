@@ -14,7 +14,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from fixionmail.program import Account, Command, Outcome, run
 DATABASE = "fixionmail"
 OWNER = "postgres"
 GREETING_SECONDS = 10
+NO_PROCESS = 2**30
 _BIN_SETTING = "FIXIONMAIL_POSTGRES_BIN"
 _OPTIONS_SETTING = "FIXIONMAIL_POSTGRES_OPTIONS"
 _LOGINS = f"host all all {LOCALHOST}/32 scram-sha-256\n"
@@ -119,7 +120,7 @@ class _Postgres:
             return
         self._check_version()
         _own(self.data, _account(self.data))
-        _forget_stranger(self.data)
+        _release_pid_file(self.data)
         if not self._password.exists():
             self._set_password(self.data)
 
@@ -239,16 +240,25 @@ def _own(data: Path, account: Account | None) -> None:
             os.chown(path, account.uid, account.gid, follow_symlinks=False)
 
 
-def _forget_stranger(data: Path) -> None:
-    """Remove a postmaster.pid whose process id meanwhile belongs to some other program.
+def _release_pid_file(data: Path) -> None:
+    """Let Postgres start although the process id in its ``postmaster.pid`` is in use, by something else.
 
-    Postgres itself removes the file when no such process exists, after making sure that no session is left over;
-    it cannot tell a stranger from a server and would refuse to start for as long as that one lives.
+    Postgres takes any process with that id for a server of this data, be it a stranger or a dead one that nobody has
+    collected, and would refuse to start for as long as it is there. With an id that no process has, it goes on to
+    make sure by other lines of the file that no session is left over.
     """
     file = data / "postmaster.pid"
+    with suppress(FileNotFoundError):
+        pid, *rest = file.read_text().splitlines() or ["0"]
+        if not _serves(abs(int(pid)), data):
+            file.write_text("\n".join([str(NO_PROCESS), *rest]) + "\n")
+
+
+def _serves(pid: int, data: Path) -> bool:
     try:
-        process = psutil.Process(int(file.read_text().split()[0]))
-        if process.name() != "postgres" or Path(process.cwd()) != data.resolve():
-            file.unlink()
-    except (FileNotFoundError, IndexError, ValueError, psutil.Error):
-        return
+        process = psutil.Process(pid)
+        return process.name() == "postgres" and Path(process.cwd()) == data.resolve()
+    except psutil.AccessDenied:
+        return True
+    except psutil.NoSuchProcess:
+        return False

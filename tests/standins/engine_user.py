@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import psutil
+
 from fixionmail.engine import Engine
 from fixionmail.errors import FixionMailError
 from tests.standins.idle_server import IdleServer
@@ -105,6 +107,14 @@ def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
     while not condition():
         assert time.monotonic() < until, "this never came true"
         time.sleep(0.01)
+
+
+def has_ended(pid: int) -> bool:
+    """Whether a process is over, collected by its parent or not."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import pytest
 from fixionmail.engine import LOCALHOST, Engine, free_port
 from fixionmail.errors import EngineError
 from fixionmail.program import lock_holder
-from tests.standins.engine_user import EngineUser, eventually
+from tests.standins.engine_user import EngineUser, eventually, has_ended
 from tests.standins.idle_server import IdleServer
 
 
@@ -33,13 +33,6 @@ def engine_of(folder: Path, habit: str = "punctual", **seconds: float) -> Engine
 
 def starts(folder: Path) -> int:
     return len((folder / "starts").read_text().splitlines())
-
-
-def has_ended(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
 
 
 def kill(pid: int) -> None:
