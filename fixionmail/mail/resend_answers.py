@@ -28,18 +28,21 @@ _BY_NAME = {
     "monthly_quota_exceeded": Outcome.QUOTA,
 }
 _DEFINITE_REFUSALS = (400, 413, 422, 451)
-_OURS_TO_MEND = (401, 402, 403, 404, 405)  # key, plan, sender's domain, RESEND_API_URL: no mail is at fault
+_OURS_TO_MEND = (301, 302, 307, 308, 401, 402, 403, 404, 405)
+"""Key, plan, the sender's domain or RESEND_API_URL is wrong: no mail is at fault, and none will go out until then."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """An error in Resend's own words; ``name`` is empty when the body was something else."""
+    """An error in Resend's own words; name and message are empty when the body was something else."""
 
     status: int
     name: str
     message: str
 
     def __str__(self) -> str:
+        if not self.name:
+            return f"The address of Resend answered {self.status}, and not in Resend's own words."
         text = f"Resend answered {self.status} {self.name}: {self.message}"
         return " ".join(text.split())[:_LONGEST_ERROR]
 
@@ -64,7 +67,7 @@ def read_refusal(status: int, body: bytes) -> Refusal:
     fields = _read_object(body)
     name, message = fields.get("name"), fields.get("message")
     if not isinstance(name, str) or not isinstance(message, str):
-        return Refusal(status=status, name="", message="not in Resend's own words")
+        return Refusal(status=status, name="", message="")
     return Refusal(status=status, name=name, message=message)
 
 

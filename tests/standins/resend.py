@@ -96,6 +96,11 @@ class ResendStandIn:
         """What RESEND_API_URL is set to."""
         return self._server.url
 
+    @property
+    def connections_accepted(self) -> int:
+        """How many TCP connections clients have made so far."""
+        return self._server.accepted
+
     def refuse(self, *addresses: str) -> None:
         """From now on a request with one of these recipients is refused whole (422)."""
         self._refused.update(address.lower() for address in addresses)

@@ -75,6 +75,11 @@ class HttpServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def accepted(self) -> int:
+        """How many connections have been made so far."""
+        return self._server.accepted
+
     def close(self) -> None:
         """Stop accepting, end every open connection, and wait for their threads."""
         self._server.shutdown()
@@ -104,6 +109,7 @@ class _ThreadedServer(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], application: Application) -> None:
         self.application = application
         self.connections: set[socket.socket] = set()
+        self.accepted = 0
         self.changed = threading.Condition()
         super().__init__(address, _Handler)
 
@@ -132,6 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         super().setup()
         with self.server.changed:
             self.server.connections.add(self.connection)
+            self.server.accepted += 1
 
     def finish(self) -> None:
         try:
