@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup up demo test check format chaos bench clean
+.PHONY: setup up demo test test-postgres-15 check format chaos bench
 
 setup: $(READY)
 
@@ -24,6 +24,10 @@ demo: setup
 
 test: setup
 	@$(BIN)/python -m pytest -n 2 -q
+
+# The database's tests on Debian's PostgreSQL 15 instead of the bundled one.
+test-postgres-15: setup
+	@FIXIONMAIL_POSTGRES_BIN=/usr/lib/postgresql/15/bin $(BIN)/python -m pytest -n 2 -q tests/contract
 
 check: setup
 	@$(BIN)/ruff format --check .
