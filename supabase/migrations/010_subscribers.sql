@@ -40,7 +40,7 @@ begin
                            then excluded.next_due_at else greatest(s.next_due_at, excluded.next_due_at) end;
 
   return (
-    select coalesce(jsonb_agg(case when u.id = any(v_added) and u.id = r.id then 'added'
+    select coalesce(jsonb_agg(case when u.id = r.id then 'added'
                                    when u.id = any(v_restored) then 'restored' else 'known' end order by r.place), '[]')
       from (select x.place, (x.row ->> 'id')::uuid as id, x.row ->> 'email' as email
               from jsonb_array_elements(p_rows) with ordinality x(row, place)) r
