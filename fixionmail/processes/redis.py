@@ -21,7 +21,8 @@ from fixionmail.engine import LOCALHOST, PORT_TAKEN, Engine, make_secret, write_
 from fixionmail.errors import EngineError, InputError
 from fixionmail.program import Command
 
-GREETING_SECONDS = 5
+GREETING_SECONDS = 5.0
+PROBE_SECONDS = 1.0  # for a stranger, who may never answer
 _ON_PATH = ("valkey-server", "redis-server")
 _SETTINGS = f"""\
 bind {LOCALHOST}
@@ -149,7 +150,7 @@ class _Valkey:
     def about(self, port: int) -> str:
         """What the running server says it is: its name, its version and where it came from."""
         try:
-            with _connection(self.url(port)) as connection:
+            with _connection(self.url(port), GREETING_SECONDS) as connection:
                 said = connection.info("server")
         except redis.RedisError as error:
             raise EngineError(f"Redis in {self.folder} runs, but does not serve us: {error}") from error
@@ -186,8 +187,8 @@ def _bundled() -> Path | None:
     return next(folder.glob("_binaries/*/valkey-server"), None)
 
 
-def _connection(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, socket_timeout=GREETING_SECONDS, socket_connect_timeout=GREETING_SECONDS)
+def _connection(url: str, seconds: float) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds)
 
 
 def _listener(port: int) -> str:
@@ -205,7 +206,7 @@ def _listener(port: int) -> str:
 
 def _advice(port: int) -> str:
     try:
-        with _connection(f"redis://{LOCALHOST}:{port}") as connection:
+        with _connection(f"redis://{LOCALHOST}:{port}", PROBE_SECONDS) as connection:
             connection.ping()
     except redis.AuthenticationError:
         return "It is a Redis with another password: name it with REDIS_URL, or choose another port."
