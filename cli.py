@@ -1,5 +1,76 @@
-"""The ``fixionmail`` command."""
+"""The ``fixionmail`` command: puts the commands together, and turns what goes wrong into words and exit codes."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from fixionmail import __version__
+from fixionmail.commands import config, db, demo, run, status, up
+from fixionmail.errors import FixionMailError
+
+app = typer.Typer(
+    name="fixionmail",
+    help="One freshly written story a day, mailed exactly once.",
+    epilog="Exit codes: 0 ok, 1 a problem was found, 2 usage or settings, 3 partly done, 4 unreachable.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(up.up)
+app.command()(demo.demo)
+app.command()(run.run)
+app.command()(status.status)
+app.add_typer(db.app, name="db")
+app.command()(config.config)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"FixionMail {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line and end the process with its exit code."""
+    _accept_any_text()
+    try:
+        app(prog_name="fixionmail")
+    except FixionMailError as error:
+        typer.echo(error, err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        _flush()
+
+
+def _accept_any_text() -> None:
+    """Show what the terminal's encoding lacks as a question mark, rather than failing on it."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+
+
+def _flush() -> None:
+    """Hand over the last output; when the reader has left (``| head``), leave as quietly."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""``fixionmail db``: bring the database up to date, and see where it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fixionmail.commands.output import AsJson, print_json, print_table
+
+if TYPE_CHECKING:
+    from fixionmail.settings import Settings
+    from fixionmail.store.migrations import Status
+
+app = typer.Typer(help="Bring the database up to date, and see where it stands.", no_args_is_help=True)
+
+
+@app.command()
+def migrate(
+    sql: Annotated[
+        bool,
+        typer.Option("--sql", help="Print what is missing as a script for a SQL editor; change nothing."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Apply the migrations that the database lacks. Safe to run again, and by several processes at once."""
+    from fixionmail.settings import load_settings
+
+    settings = load_settings()
+    if sql:
+        _print_script(settings, as_json)
+    else:
+        _apply(settings, as_json)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """List the migrations that are applied, missing, unknown or changed. Exit code 1 unless all is well."""
+    from fixionmail.settings import load_settings
+
+    found = _status(load_settings())
+    if as_json:
+        print_json(
+            {
+                "applied": found.applied,
+                "missing": found.missing,
+                "unknown": found.unknown,
+                "changed": found.changed,
+            }
+        )
+    else:
+        print_table(("migration", "state"), _states(found))
+        if found.missing:
+            typer.echo(f"{len(found.missing)} missing: run fixionmail db migrate.")
+    raise typer.Exit(1 if found.missing or found.unknown or found.changed else 0)
+
+
+def _apply(settings: Settings, as_json: bool) -> None:
+    from fixionmail.errors import SettingsError
+    from fixionmail.store import database_url, migrations
+
+    with database_url(settings) as url:
+        if url is None:
+            raise SettingsError(
+                "Supabase's API cannot change tables. Set DATABASE_URL to the project's connection string "
+                "(Supabase: Connect > Session pooler), or run fixionmail db migrate --sql and paste what it prints "
+                "into the project's SQL editor."
+            )
+        applied = migrations.migrate(url)
+    if as_json:
+        print_json({"applied": applied})
+        return
+    for name in applied:
+        typer.echo(f"applied {name}")
+    if not applied:
+        typer.echo("Nothing to do: the database has all migrations.")
+
+
+def _print_script(settings: Settings, as_json: bool) -> None:
+    from fixionmail.errors import DatabaseNewerError
+
+    found = _status(settings)
+    if found.unknown or found.changed:
+        raise DatabaseNewerError(
+            "The database has migrations of another FixionMail: see fixionmail db status. Use that version."
+        )
+    script = _script(found.missing)
+    if as_json:
+        print_json({"missing": found.missing, "sql": script})
+    else:
+        typer.echo(script, nl=False)
+
+
+def _script(names: tuple[str, ...]) -> str:
+    """SQL that applies the migrations of these names, each whole or not at all, and records them."""
+    from fixionmail.store.migrations import known_migrations
+
+    if not names:
+        return "-- Nothing to do: the database has all migrations.\n"
+    parts = [
+        f"-- {migration.name}\nbegin;\n{migration.sql.rstrip()}\n"
+        f"select record_migration_v1({migration.version}, '{migration.name}', '{migration.checksum}');\ncommit;\n"
+        for migration in known_migrations()
+        if migration.name in names
+    ]
+    return "\n".join(
+        [*parts, "-- Let Supabase's API see the new functions.\nnotify pgrst, 'reload schema';\n"]
+    )
+
+
+def _status(settings: Settings) -> Status:
+    from fixionmail.store import database_url, migrations
+
+    with database_url(settings) as url:
+        if url is not None:
+            return migrations.status(url)
+    return _status_over_https(settings)
+
+
+def _status_over_https(settings: Settings) -> Status:
+    from fixionmail.errors import DatabaseOutdatedError
+    from fixionmail.store import migrations
+    from fixionmail.store.rpc import RpcTransport
+
+    with closing(RpcTransport.from_settings(settings, max_connections=1)) as transport:
+        try:
+            rows = transport.call("migrations_v1", {})
+        except DatabaseOutdatedError:  # not even the first migration is there
+            rows = []
+    return migrations._compare({row["version"]: (row["name"], row["checksum"]) for row in rows})
+
+
+def _states(found: Status) -> Iterator[tuple[str, str]]:
+    for name in sorted({*found.applied, *found.missing}):
+        if name in found.missing:
+            yield name, "missing"
+        elif name in found.changed:
+            yield name, "changed: applied with another text than this FixionMail has"
+        elif name in found.unknown:
+            yield name, "unknown: applied by a newer FixionMail"
+        else:
+            yield name, "applied"
