@@ -59,10 +59,8 @@ def _look(settings: Settings) -> Status:
         raise UnreachableError(
             f"Nothing runs in {settings.home}: start it with fixionmail up, or set DATABASE_URL."
         )
-    if settings.redis_url is not None:
-        redis_url = settings.redis_target()
-    else:
-        redis_url = redis.running_url(settings.home)
+    local = redis.running_url(settings.home) if settings.enable_redis_queue is not False else None
+    redis_url = settings.redis_target() if settings.redis_url else local
     with open_store(settings, max_connections=1) as store:
         return look(settings, store, redis_url)
 

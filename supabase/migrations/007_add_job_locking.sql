@@ -80,14 +80,15 @@ begin
          case when r.missed is null then null else v_now end
     from jsonb_to_recordset(p_jobs) r(
            id uuid, user_id uuid, local_date date, due_at timestamptz, send_until timestamptz, missed text)
-   where r.user_id = any(v_moved)
+    join unnest(v_moved) m(user_id) on m.user_id = r.user_id
    order by r.user_id, r.local_date
   on conflict do nothing;
 
   for v_job in
     select j.* from story_jobs j
       join jsonb_to_recordset(p_jobs) r(id uuid, missed text) on r.id = j.id
-     where r.missed is not null and j.user_id = any(v_moved)
+      join unnest(v_moved) m(user_id) on m.user_id = j.user_id
+     where r.missed is not null
   loop
     perform record_missed_v1(v_job, v_job.error);
     v_missed := v_missed + 1;

@@ -32,7 +32,7 @@ begin
   select u.id, r.next_local_date, r.next_due_at
     from jsonb_to_recordset(p_rows) r(email text, next_local_date date, next_due_at timestamptz)
     join users u on lower(u.email) = lower(r.email)
-   where u.id = any(v_added) or u.id = any(v_restored)
+    join unnest(v_added || v_restored) changed(id) on changed.id = u.id
   on conflict (user_id) do update
     set active = true,
         next_local_date = greatest(excluded.next_local_date, s.last_local_date + 1),
@@ -41,10 +41,11 @@ begin
 
   return (
     select coalesce(jsonb_agg(case when u.id = r.id then 'added'
-                                   when u.id = any(v_restored) then 'restored' else 'known' end order by r.place), '[]')
+                                   when restored.id is not null then 'restored' else 'known' end order by r.place), '[]')
       from (select x.place, (x.row ->> 'id')::uuid as id, x.row ->> 'email' as email
               from jsonb_array_elements(p_rows) with ordinality x(row, place)) r
-      join users u on lower(u.email) = lower(r.email));
+      join users u on lower(u.email) = lower(r.email)
+      left join unnest(v_restored) restored(id) on restored.id = u.id);
 end
 $$;
 
