@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 from fixionmail import faults
 from fixionmail.errors import MailError
 from fixionmail.mail.mailer import Mailer
-from fixionmail.mail.render import Sender, render, request_body
+from fixionmail.mail.render import Mail, Sender, render, request_body
 from fixionmail.models import Begun, Letter, Opened, Outcome, Verdict
 from fixionmail.store.mail import MailLine
 
@@ -80,23 +80,21 @@ class Post:
 
     def _seal(self, batch_id: UUID, token: int, letters: Sequence[Letter]) -> bool:
         """Store the bytes of the request; True when it may go out."""
-        fit, unfit = self._sorted_out(letters)
-        body = request_body(fit, self.sender) if fit else b""
+        mails, unfit = self._sorted_out(letters)
+        body = request_body(mails) if mails else b""
         verdict = self.line.seal(batch_id, token=token, body=body, unfit=unfit)
         return verdict in (Verdict.OK, Verdict.ALREADY)
 
-    def _sorted_out(self, letters: Sequence[Letter]) -> tuple[list[Letter], dict[UUID, str]]:
-        """Letters that make a mail, and the others with the reason: one bad letter does not hold up the rest."""
-        fit: list[Letter] = []
+    def _sorted_out(self, letters: Sequence[Letter]) -> tuple[list[Mail], dict[UUID, str]]:
+        """The mails, and the letters that make none with the reason: one bad letter does not hold up the rest."""
+        mails: list[Mail] = []
         unfit: dict[UUID, str] = {}
         for letter in letters:
             try:
-                render(letter, self.sender)
+                mails.append(render(letter, self.sender))
             except MailError as error:
                 unfit[letter.delivery_id] = str(error)
-            else:
-                fit.append(letter)
-        return fit, unfit
+        return mails, unfit
 
     def _begin(self, batch_id: UUID, result: Round, patience: float) -> None:
         begun = self.line.begin(

@@ -1,0 +1,1 @@
+"""Mail: what a story looks like in an inbox, and how it gets there once."""

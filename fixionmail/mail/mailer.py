@@ -1,0 +1,24 @@
+"""What sends mail, seen from the rest of FixionMail."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fixionmail.models import MailAnswer
+
+
+class Mailer(Protocol):
+    """A mail provider that remembers idempotency keys."""
+
+    name: str
+    """How the provider is called in the database and on every surface."""
+
+    def send(self, *, key: str, body: bytes, count: int) -> MailAnswer:
+        """Hand over one request. Never raises for what the provider or the network does: that is an answer.
+
+        Args:
+            key: idempotency key; the same key with the same body sends nothing a second time.
+            body: the exact bytes of the request, as ``render.request_body`` makes them.
+            count: how many mails are in it.
+        """
+        ...
