@@ -1,4 +1,4 @@
-"""Logging: readable lines on a terminal, JSON elsewhere."""
+"""Logging: readable lines on a terminal, JSON elsewhere; libraries' own lines look the same as ours."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import logging
 import sys
 
 import structlog
+
+_SHARED: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.format_exc_info,
+]
+_CHATTY = ("apscheduler", "httpx", "psycopg.pool", "rq.worker")
 
 
 def set_up(level: str) -> None:
@@ -16,16 +24,17 @@ def set_up(level: str) -> None:
     else:
         lines = structlog.processors.JSONRenderer(ensure_ascii=False)
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            lines,
-        ],
+        processors=[*_SHARED, lines],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s", stream=sys.stderr)
-    for chatty in ("apscheduler", "httpx", "psycopg.pool"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*_SHARED, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, lines],
+        )
+    )
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)

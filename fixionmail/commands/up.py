@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from fixionmail.processes.stack import Stack
     from fixionmail.settings import Settings
     from fixionmail.store import Store
@@ -67,7 +69,7 @@ def _show(settings: Settings, store: Store, stack: Stack, stop: threading.Event)
         looks += 1
 
 
-def _view(settings: Settings, store: Store, stack: Stack) -> object:
+def _view(settings: Settings, store: Store, stack: Stack) -> RenderableType:
     from rich.text import Text
 
     from fixionmail.commands.status import view

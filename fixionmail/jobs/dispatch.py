@@ -46,6 +46,9 @@ class Dispatcher(Protocol):
     def ring_mail(self, rounds: int) -> None:
         """Ring for so many rounds of mail, at most a few at once."""
 
+    def look_for_redis(self) -> None:
+        """In fallback, see whether Redis is back; in queue mode, cost nothing."""
+
     def close(self) -> None:
         """Finish what runs in this process and give back connections."""
 
@@ -162,6 +165,9 @@ class FallbackDispatcher:
         self.ring_mail = inline.ring_mail
         self.close = inline.close
 
+    def look_for_redis(self) -> None:
+        """There is none to look for."""
+
 
 class FailoverDispatcher:
     """Queue mode that falls back by itself while Redis is away, and comes back by itself."""
@@ -195,7 +201,7 @@ class FailoverDispatcher:
             self._inline.ring_mail(rounds)
 
     def look_for_redis(self) -> None:
-        """In fallback, see whether Redis is back; in queue mode, cost nothing."""
+        """See :class:`Dispatcher`."""
         if self._mode == "fallback":
             self._through_redis(self._queue.ping)
 

@@ -23,6 +23,7 @@ class Delivery:
 
     def tick(self, fence: int, now: datetime) -> Report:
         """Repair, look at the line, ring when there is something to send; ``next_at``: when there will be."""
+        self.dispatcher.look_for_redis()
         repairs = self.store.upkeep.reap(fence=fence)
         outlook = self.line.outlook(max_size=MAX_BATCH)
         standing = _why_it_stands(outlook)

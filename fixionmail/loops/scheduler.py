@@ -32,6 +32,7 @@ class Scheduler:
 
     def tick(self, fence: int, now: datetime) -> Report:
         """Plan what is due until ``now`` plus the lead, and ring; the cost follows what is due."""
+        self.dispatcher.look_for_redis()
         planned, missed = (0, 0) if self.paused else self._plan_all(fence, now)
         rung = self._ring_waiting(fence)
         counts = {"planned": planned, "missed": missed, "rung again": rung}

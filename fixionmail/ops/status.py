@@ -126,7 +126,9 @@ def _queues(redis_url: str | None) -> tuple[tuple[QueueRow, ...], str]:
     try:
         with client.pipeline(transaction=False) as pipeline:
             for name in QUEUES:
-                pipeline.llen(f"rq:queue:{name}").zcard(f"rq:wip:{name}").zcard(f"rq:failed:{name}")
+                pipeline.llen(f"rq:queue:{name}")
+                pipeline.zcard(f"rq:wip:{name}")
+                pipeline.zcard(f"rq:failed:{name}")
             counts = pipeline.execute()
     except RedisError as error:
         return (), f"does not answer: {error}"

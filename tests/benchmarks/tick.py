@@ -62,6 +62,9 @@ class NobodyRings:
     def ring_mail(self, rounds: int) -> None:
         """Nobody rings for mail here."""
 
+    def look_for_redis(self) -> None:
+        """There is none."""
+
     def close(self) -> None:
         """Nothing to close."""
 
