@@ -1,0 +1,1 @@
+"""The worker beside its peers, in one run: ``python -m tests.benchmarks.worker``."""
