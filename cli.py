@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from fixionmail import __version__
-from fixionmail.commands import config, db, demo, run, status, up
-from fixionmail.errors import FixionMailError
+from fixionmail.commands import config, db, demo, run, status, subscribers, up
+from fixionmail.errors import FixionMailError, InputError
 
 app = typer.Typer(
     name="fixionmail",
@@ -25,6 +25,7 @@ app.command()(up.up)
 app.command()(demo.demo)
 app.command()(run.run)
 app.command()(status.status)
+app.add_typer(subscribers.app, name="subscribers")
 app.add_typer(db.app, name="db")
 app.command()(config.config)
 
@@ -48,6 +49,7 @@ def main() -> None:
     """Run the command line and end the process with its exit code."""
     _accept_any_text()
     try:
+        _require_text(sys.argv)
         app(prog_name="fixionmail")
     except FixionMailError as error:
         typer.echo(error, err=True)
@@ -62,6 +64,13 @@ def _accept_any_text() -> None:
     """Show what the terminal's encoding lacks as a question mark, rather than failing on it."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+
+
+def _require_text(arguments: list[str]) -> None:
+    try:
+        "".join(arguments).encode()
+    except UnicodeEncodeError:
+        raise InputError("An argument holds bytes that are not text in this terminal's encoding.") from None
 
 
 def _flush() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,7 +47,23 @@ def console() -> Console:
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document with its ``schema``, in ASCII."""
-    typer.echo(json.dumps({"schema": SCHEMA, **document}, indent=2))
+    typer.echo(json.dumps({"schema": SCHEMA, **document}, indent=2, default=_as_json))
+
+
+def _as_json(value: object) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)  # a datetime is a date
+
+
+def print_facts(facts: Iterable[tuple[str, str]]) -> None:
+    """Print names and values, one pair a line."""
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(plain(name), plain(value))
+    console().print(table)
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
