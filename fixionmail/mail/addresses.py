@@ -84,7 +84,7 @@ def split_sender(text: str) -> tuple[str, str]:
 def _parts(address: str) -> tuple[str, str]:
     if len(address) > 4 * MAX_ADDRESS:
         raise _unusable(address, f"it has {len(address)} characters; {MAX_ADDRESS} are allowed")
-    if any(unicodedata.category(character) == "Cc" for character in address):
+    if not address.isprintable() and any(unicodedata.category(character) == "Cc" for character in address):
         raise _unusable(address, "it holds a control character or a line break")
     if address.count("@") != 1:
         raise _unusable(address, f"it has {address.count('@') or 'no'} @ where one is needed")

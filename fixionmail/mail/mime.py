@@ -13,6 +13,8 @@ from fixionmail.mail.addresses import quoted_name, split_sender
 
 _ENCODED_BYTES = 45
 """UTF-8 bytes in one encoded word: 60 characters of base64, within the 75 of RFC 2047, section 2."""
+_LONGEST_LINE = 998
+"""Bytes in a line, also of 8bit content (RFC 5322, 2.1.1; RFC 2045, 2.8)."""
 _PLAIN = re.compile(r"[ -~]*")
 
 
@@ -37,6 +39,8 @@ def message_text(
     """
     name, address = split_sender(sender)
     boundary = f"part_{message_id}"
+    while boundary in text or boundary in html:
+        boundary += "_"
     fields = {
         "Date": format_datetime(sent_at),
         "Message-ID": f"<{message_id}@{address.rpartition('@')[2]}>",
@@ -49,17 +53,18 @@ def message_text(
     }
     head = "".join(f"{field}: {value}\r\n" for field, value in fields.items())
     parts = b"".join(
-        f"--{boundary}\r\nContent-Type: text/{kind}; charset=utf-8\r\n"
-        f"Content-Transfer-Encoding: quoted-printable\r\n\r\n".encode()
-        + _quoted_printable(content)
-        + b"\r\n"
-        for kind, content in (("plain", text), ("html", html))
+        f"--{boundary}\r\nContent-Type: text/{kind}; charset=utf-8\r\n".encode() + _content(part) + b"\r\n"
+        for kind, part in (("plain", text), ("html", html))
     )
     return head.encode() + b"\r\n" + parts + f"--{boundary}--\r\n".encode()
 
 
-def _quoted_printable(content: str) -> bytes:
-    return b2a_qp(content.replace("\n", "\r\n").encode(), istext=True)
+def _content(part: str) -> bytes:
+    """Encoding, blank line and content of a part: as it is while its lines are not too long, which reads best."""
+    content = part.replace("\n", "\r\n").encode()
+    if max(map(len, content.split(b"\r\n"))) <= _LONGEST_LINE:
+        return b"Content-Transfer-Encoding: 8bit\r\n\r\n" + content
+    return b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + b2a_qp(content, istext=True)
 
 
 def _phrase(name: str) -> str:

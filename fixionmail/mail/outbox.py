@@ -50,7 +50,7 @@ class Outbox:
         self._keys = folder / ".keys"
         self._staging = folder / ".staging"
         self._now = now
-        self._is_swept = False
+        self._is_open = False
 
     def send(self, *, key: str, body: bytes, count: int) -> MailAnswer:
         """Write the mails of one request; see ``mailer.Mailer``. A folder that cannot be written asks for a wait."""
@@ -58,9 +58,10 @@ class Outbox:
         marker = f"{hashlib.sha256(body).hexdigest()}.body"
         ids = tuple(str(uuid5(_IDS, f"{key}\n{place}")) for place in range(count))
         try:
-            if not used.exists():
+            names = _listed(used)
+            if not names:
                 self._use(used, self._stage(marker, ids, body))
-            names = os.listdir(used)
+                names = os.listdir(used)
         except OSError as error:
             return self._held_up(Outcome.RATE_LIMITED, error)
         if marker not in names:
@@ -84,6 +85,7 @@ class Outbox:
             for mail_id, payload in zip(ids, _payloads(body), strict=True):
                 self._write(staged, mail_id, payload)
         except OSError:
+            self._is_open = False
             shutil.rmtree(staged, ignore_errors=True)
             raise
         faults.point("outbox staged")
@@ -127,17 +129,17 @@ class Outbox:
             faults.point("outbox mail delivered")
 
     def _open(self) -> None:
-        """Make the folders, and once clear away what processes that died have left staged."""
+        """Make the folders, and clear away what processes that died have left staged."""
+        if self._is_open:
+            return
         self._keys.mkdir(parents=True, exist_ok=True)
         self._staging.mkdir(exist_ok=True)
-        if self._is_swept:
-            return
-        self._is_swept = True
         with os.scandir(self._staging) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):
                     if time.time() - entry.stat().st_mtime > _ABANDONED_SECONDS:
                         shutil.rmtree(entry.path, ignore_errors=True)
+        self._is_open = True
 
     def _held_up(self, outcome: Outcome, error: OSError) -> MailAnswer:
         reason = error.strerror or type(error).__name__
@@ -146,6 +148,13 @@ class Outbox:
             error=f"The outbox folder {self._folder} cannot be written: {reason}. Its mails wait until it can.",
             wait_seconds=WAIT_SECONDS,
         )
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except FileNotFoundError:
+        return []
 
 
 def _payloads(body: bytes) -> list[Mapping[str, Any]]:

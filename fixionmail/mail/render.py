@@ -12,9 +12,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from markupsafe import Markup
+
 from fixionmail.errors import InputError, MailError, SettingsError
 from fixionmail.mail.addresses import check_address, check_sender
 from fixionmail.mail.prose import (
+    LINE_WIDTH,
     date_in_words,
     is_scene_break,
     paragraphs,
@@ -32,7 +35,7 @@ DELIVERY_HEADER = "X-FixionMail-Delivery"
 DELIVERY_TAG = "delivery"
 
 _PREHEADER_CHARACTERS = 110
-_SCENE_BREAK = "* * *"
+_SCENE_BREAK = "* * *".center(LINE_WIDTH).rstrip()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,15 +91,15 @@ def render(letter: Letter, sender: Sender) -> Mail:
         MailError: no mail can be made of it: unusable address, empty text, or too large.
     """
     recipient = _recipient(letter)
-    story = paragraphs(letter.body)
+    story = [[wrapped(line) for line in lines] for lines in paragraphs(letter.body)]
     if not story:
         raise MailError("The story has no text.")
     day = date_in_words(letter.local_date)
     subject = subject_of(letter.title) or f"Your story for {day}"
     unsubscribe_url = f"{sender.base_url}/unsubscribe/{quote(letter.unsubscribe_token, safe='')}"
     page = {"title": subject, "day": day, "unsubscribe_url": unsubscribe_url}
-    html = _template("story.html").render(page, paragraphs=_marked(story), preheader=_preheader(story))
-    text = _template("story.txt").render(page, wrapped_title=wrapped(subject), paragraphs=_as_text(story))
+    html = _template("story.html").render(page, paragraphs=_as_html(story), preheader=_preheader(story))
+    text = _template("story.txt").render(page, title=wrapped(subject), paragraphs=_as_text(story))
     _check_size(html, text)
     return Mail(
         sender=sender.address,
@@ -138,22 +141,21 @@ def _check_size(html: str, text: str) -> None:
         raise MailError(f"The mail would have {size:,} bytes; mail clients show {MAX_PARTS_BYTES:,} at most.")
 
 
-def _marked(story: Sequence[list[str]]) -> list[list[str]]:
-    """Paragraphs for the template, which draws an empty one as a scene break."""
-    return [[] if is_scene_break(lines) else lines for lines in story]
+def _as_html(story: Sequence[list[str]]) -> list[Markup]:
+    """Paragraphs for the template, escaped; an empty one is a scene break."""
+    line_break = Markup("<br>\n")
+    return [Markup() if is_scene_break(lines) else line_break.join(lines) for lines in story]
 
 
 def _preheader(story: Sequence[list[str]]) -> str:
     """The line an inbox shows after the subject: how the story begins."""
     opening = next((" ".join(lines) for lines in story if not is_scene_break(lines)), "")
-    return opening[:_PREHEADER_CHARACTERS].rpartition(" ")[0] or opening[:_PREHEADER_CHARACTERS]
+    shown = opening.replace("\n", " ")[:_PREHEADER_CHARACTERS]
+    return shown.rpartition(" ")[0] or shown
 
 
 def _as_text(story: Sequence[list[str]]) -> list[str]:
-    return [
-        _SCENE_BREAK.center(72).rstrip() if is_scene_break(lines) else "\n".join(map(wrapped, lines))
-        for lines in story
-    ]
+    return [_SCENE_BREAK if is_scene_break(lines) else "\n".join(lines) for lines in story]
 
 
 @cache
