@@ -31,7 +31,7 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
         for name in ("PATH", "LANG", "HOME", "FIXIONMAIL_POSTGRES_BIN")
         if name in os.environ
     }
-    return {**kept, "FIXIONMAIL_HOME": str(home), "FIXIONMAIL_POSTGRES_OPTIONS": "-c fsync=off", **settings}
+    return {**kept, "FIXIONMAIL_HOME": str(home), "FIXIONMAIL_POSTGRES_OPTIONS": "fsync=off", **settings}
 
 
 @dataclass(frozen=True, kw_only=True)
