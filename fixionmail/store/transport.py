@@ -64,7 +64,7 @@ class Caller:
 
 
 def to_json(value: Any) -> Any:
-    """A value as JSON carries it: ids and instants as text, an instant always with its offset."""
+    """A value as JSON carries it: ids and instants as text, an instant always with its offset, text as it can be stored."""
     match value:
         case UUID() | date() if not isinstance(value, datetime):
             return str(value)
@@ -75,5 +75,12 @@ def to_json(value: Any) -> Any:
             return {key: to_json(item) for key, item in value.items()}
         case list() | tuple():
             return [to_json(item) for item in value]
+        case str():
+            return storable(value)
         case _:
             return value
+
+
+def storable(text: str) -> str:
+    """``text`` without what Postgres cannot hold: NUL and lone surrogates become question marks."""
+    return text.replace("\0", "?").encode("utf-8", "replace").decode("utf-8")

@@ -13,6 +13,7 @@ create table mail_batches (
   due_at timestamptz not null,       -- the earliest of its members
   send_until timestamptz not null,   -- likewise
   first_used_at timestamptz,         -- when the key was first used; it is forgotten 24 h later
+  maybe_sent boolean not null default false, -- an attempt ended without a definite answer
   holder text,
   token bigint not null default 1,
   lease_expires_at timestamptz,
@@ -123,7 +124,7 @@ begin
   end if;
 
   -- This very call was made before and its reply was lost?
-  select * into v_batch from mail_batches where id = p_batch and state = 'draft' and holder = p_holder;
+  select * into v_batch from mail_batches where id = p_batch;
   if found then
     return jsonb_build_object('verdict', 'draft', 'batch', v_batch.id, 'token', v_batch.token,
                               'members', batch_members_v1(v_batch.id));
@@ -269,9 +270,9 @@ end
 $$;
 
 -- Before a batch has ever been sent: take out who has unsubscribed, was suppressed or changed address since it was
--- sealed, and make it a draft of the rest again. True when there was somebody.
+-- sealed, and make it a draft of the rest again. no | reseal | dissolved, when nobody is left
 create function reopen_if_outdated_v1(p_batch mail_batches, p_holder text, p_lease_s double precision)
-returns boolean
+returns text
 language plpgsql
 set search_path = public, pg_temp
 as $$
@@ -284,7 +285,7 @@ begin
     join users u on u.id = d.user_id
    where i.batch_id = p_batch.id and i.live;
   if not v_outdated then
-    return false;
+    return 'no';
   end if;
   perform end_items_v1(p_batch.id, 'withdrawn', withdrawn_state_v1(u.status), 'the subscriber is ' || u.status, array[d.id])
     from mail_batch_items i
@@ -295,23 +296,28 @@ begin
     from mail_batch_items i, users u
    where i.batch_id = p_batch.id and i.live and d.id = i.delivery_id and u.id = d.user_id and d.address <> u.email;
   delete from mail_bodies where batch_id = p_batch.id;
+  if not exists (select from mail_batch_items where batch_id = p_batch.id and live) then
+    update mail_batches set state = 'dissolved', n = 0, settled_at = clock_timestamp() where id = p_batch.id;
+    return 'dissolved';
+  end if;
   update mail_batches
      set state = 'draft', key = null, sha256 = null, body_len = null, holder = p_holder, token = token + 1,
          lease_expires_at = clock_timestamp() + make_interval(secs => p_lease_s)
    where id = p_batch.id;
-  return true;
+  return 'reseal';
 end
 $$;
 
--- Beyond the window in which the key protects us: what was never sent is missed, the rest is uncertain.
+-- Beyond the window in which the key protects us: what was surely not sent is missed, the rest is uncertain.
 create function close_window_v1(p_batch mail_batches)
 returns void
 language plpgsql
 set search_path = public, pg_temp
 as $$
 begin
-  if p_batch.first_used_at is null then
-    perform end_items_v1(p_batch.id, 'withdrawn', 'missed', 'it could not be sent in time', null);
+  if not (p_batch.maybe_sent or p_batch.state = 'sending') then
+    perform end_items_v1(p_batch.id, 'withdrawn', 'missed',
+      'it could not be sent in time' || coalesce(': ' || p_batch.last_error, ''), null);
     update mail_batches set state = 'dissolved', settled_at = clock_timestamp() where id = p_batch.id;
   else
     perform end_items_v1(p_batch.id, 'uncertain', 'uncertain',
@@ -348,6 +354,7 @@ declare
   v_now timestamptz;
   v_slot timestamptz;
   v_again boolean;
+  v_reopened text := 'no';
 begin
   select * into v_batch from mail_batches where id = p_batch for no key update;
   if not found then
@@ -366,7 +373,12 @@ begin
   elsif window_is_over_v1(v_batch) then
     perform close_window_v1(v_batch);
     return jsonb_build_object('verdict', 'window');
-  elsif v_batch.first_used_at is null and reopen_if_outdated_v1(v_batch, p_holder, p_lease_s) then
+  elsif v_batch.first_used_at is null then
+    v_reopened := reopen_if_outdated_v1(v_batch, p_holder, p_lease_s);
+  end if;
+  if v_reopened = 'dissolved' then
+    return jsonb_build_object('verdict', 'done');
+  elsif v_reopened = 'reseal' then
     return jsonb_build_object('verdict', 'reseal', 'token', v_batch.token + 1, 'members', batch_members_v1(p_batch));
   end if;
 
@@ -383,6 +395,7 @@ begin
   update send_lines set next_slot_at = v_slot + make_interval(secs => 1 / rate) where name = p_line;
   update mail_batches
      set state = 'sending', first_used_at = coalesce(first_used_at, v_slot), holder = p_holder,
+         maybe_sent = maybe_sent or (state = 'sending' and not v_again),
          token = token + case when v_again then 0 else 1 end, attempts = attempts + 1,
          lease_expires_at = v_slot + make_interval(secs => p_lease_s)
    where id = p_batch returning * into v_batch;
@@ -423,6 +436,10 @@ begin
   elsif v_batch.state = 'ambiguous' and p_outcome <> 'accepted' then
     return jsonb_build_object('verdict', 'stale');
   end if;
+  if p_outcome = 'accepted' and jsonb_array_length(p_ids) <> v_batch.n then
+    p_outcome := 'ambiguous';
+    p_error := format('the provider named %s ids for %s mails', jsonb_array_length(p_ids), v_batch.n);
+  end if;
   update mail_batches set last_status = p_status, last_error = p_error where id = p_batch returning * into v_batch;
   case p_outcome
     when 'accepted' then perform settle_accepted_v1(v_batch, p_ids);
@@ -430,7 +447,7 @@ begin
     when 'key_conflict' then perform settle_conflict_v1(v_batch);
     when 'ambiguous', 'concurrent' then
       update mail_batches
-         set state = 'ambiguous', holder = null, lease_expires_at = null,
+         set state = 'ambiguous', maybe_sent = true, holder = null, lease_expires_at = null,
              next_attempt_at = clock_timestamp() + greatest(
                resend_backoff_v1(attempts), make_interval(secs => coalesce(p_wait_s, 0)))
        where id = p_batch;

@@ -130,7 +130,8 @@ begin
      order by id limit p_limit for no key update skip locked
   loop
     update mail_batches
-       set state = 'ambiguous', holder = null, lease_expires_at = null, next_attempt_at = clock_timestamp(),
+       set state = 'ambiguous', maybe_sent = true, holder = null, lease_expires_at = null,
+           next_attempt_at = clock_timestamp(),
            last_error = coalesce(last_error, 'the sender died before it had an answer')
      where id = v_batch.id;
     perform record_repair_v1('batch ambiguous', v_batch.id, format('lease of %s lapsed while sending', v_batch.holder));

@@ -17,9 +17,10 @@ begin
     insert into users as u (id, email, timezone, delivery_time, story_bible, unsubscribe_token)
     select distinct on (lower(r.email))
            r.id, r.email, r.timezone, r.delivery_time, r.story_bible, r.unsubscribe_token
-      from jsonb_to_recordset(p_rows) r(
-             id uuid, email text, timezone text, delivery_time text, story_bible jsonb, unsubscribe_token text)
-     order by lower(r.email)
+      from rows from (jsonb_to_recordset(p_rows) as (
+             id uuid, email text, timezone text, delivery_time text, story_bible jsonb, unsubscribe_token text))
+             with ordinality r(id, email, timezone, delivery_time, story_bible, unsubscribe_token, place)
+     order by lower(r.email), place
     on conflict (lower(email)) do update
       set status = 'active', status_reason = null, timezone = excluded.timezone,
           delivery_time = excluded.delivery_time, story_bible = excluded.story_bible, updated_at = clock_timestamp()
@@ -29,10 +30,12 @@ begin
     into v_added, v_restored from new_users;
 
   insert into subscriber_schedule as s (user_id, next_local_date, next_due_at)
-  select u.id, r.next_local_date, r.next_due_at
-    from jsonb_to_recordset(p_rows) r(email text, next_local_date date, next_due_at timestamptz)
+  select distinct on (u.id) u.id, r.next_local_date, r.next_due_at
+    from rows from (jsonb_to_recordset(p_rows) as (email text, next_local_date date, next_due_at timestamptz))
+           with ordinality r(email, next_local_date, next_due_at, place)
     join users u on lower(u.email) = lower(r.email)
     join unnest(v_added || v_restored) changed(id) on changed.id = u.id
+   order by u.id, place
   on conflict (user_id) do update
     set active = true,
         next_local_date = greatest(excluded.next_local_date, s.last_local_date + 1),
@@ -73,7 +76,9 @@ as $$
 declare
   v_user users;
 begin
-  select * into v_user from users where lower(email) = lower(p_who) or id::text = p_who;
+  select * into v_user from users
+   where lower(email) = lower(p_who)
+      or id = case when p_who ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then p_who::uuid end;
   if not found then
     return null;
   end if;
