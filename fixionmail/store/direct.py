@@ -18,11 +18,10 @@ from fixionmail.errors import (
     FixionMailError,
 )
 from fixionmail.settings import masked_url
-from fixionmail.store.transport import CALL_TIMEOUT_SECONDS
+from fixionmail.store.transport import CALL_TIMEOUT_SECONDS, is_passing
 
 CONNECT_TIMEOUT_SECONDS = 3
 _STATEMENT_TIMEOUT = "8s"  # as on Supabase; the client gives up later than the server
-_PASSING = ("40001", "40P01", "53300", "55P03", "57014", "57P01", "57P02", "57P03")
 _REFUSALS = ("28000", "28P01", "3D000", "42501")
 _ABSENT = ("42883", "42P01", "3F000")
 
@@ -126,6 +125,6 @@ def _explained(error: Exception, url: str) -> FixionMailError:
         return DatabaseOutdatedError(
             f"The database lacks what this FixionMail needs ({text}): run fixionmail db migrate."
         )
-    if state in _PASSING or (state or "08").startswith("08") or isinstance(error, psycopg.OperationalError):
+    if state is None or is_passing(state):
         return DatabaseUnreachableError(f"Postgres at {where} does not answer: {text}.")
     return DatabaseError(f"Postgres reports {state}: {text}")

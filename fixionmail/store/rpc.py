@@ -19,10 +19,10 @@ from fixionmail.errors import (
     FixionMailError,
 )
 from fixionmail.settings import Settings, load_settings
-from fixionmail.store.transport import CALL_TIMEOUT_SECONDS
+from fixionmail.store.transport import CALL_TIMEOUT_SECONDS, is_passing
 
-_PASSING = ("40001", "40P01", "53300", "55P03", "57014", "57P01", "57P02", "57P03", "PGRST000", "PGRST001",
-            "PGRST002", "PGRST003", "429", "500", "502", "503", "504", "520", "521", "522", "523", "524")  # fmt: skip
+_PASSING = ("PGRST000", "PGRST001", "PGRST002", "PGRST003", "429",
+            "500", "502", "503", "504", "520", "521", "522", "523", "524")  # fmt: skip
 _EXPIRED = ("PGRST301", "PGRST302", "PGRST303", "401")
 _ABSENT = ("PGRST202", "42883", "42P01")
 
@@ -117,6 +117,6 @@ def _explained(error: APIError) -> FixionMailError:
         return DatabaseOutdatedError(
             f"The database lacks what this FixionMail needs ({text}): run fixionmail db migrate."
         )
-    if code in _PASSING or code.startswith("08"):
+    if code in _PASSING or is_passing(code):
         return DatabaseUnreachableError(f"Supabase does not answer as it should ({code}): {text}.")
     return DatabaseError(f"Supabase reports {code}: {text}")

@@ -64,7 +64,7 @@ class Caller:
 
 
 def to_json(value: Any) -> Any:
-    """A value as JSON carries it: ids and instants as text, an instant always with its offset, text as it can be stored."""
+    """A value as JSON carries it: ids and instants as text, an instant with its offset, text as it can be stored."""
     match value:
         case UUID() | date() if not isinstance(value, datetime):
             return str(value)
@@ -79,6 +79,11 @@ def to_json(value: Any) -> Any:
             return storable(value)
         case _:
             return value
+
+
+def is_passing(sqlstate: str) -> bool:
+    """Whether the same call may work a moment later: a conflict, an outage, a shutdown, a lack of resources."""
+    return sqlstate in ("40001", "40P01", "55P03") or sqlstate[:2] in ("08", "53", "57", "58")
 
 
 def storable(text: str) -> str:

@@ -22,7 +22,9 @@ declare
   v_table name;
 begin
   set local session_replication_role = replica;  -- neither foreign keys nor the counters' triggers
-  for v_table in select tablename from pg_tables where schemaname = 'public' and tablename <> 'fixionmail_migrations' loop
+  for v_table in
+    select tablename from pg_tables where schemaname = 'public' and tablename <> 'fixionmail_migrations'
+  loop
     execute format('delete from %I', v_table);
   end loop;
 end

@@ -44,24 +44,24 @@ class World:
 
     def value(self, query: str, *values: object) -> Any:
         """The first column of the first row."""
-        row = self.connection.execute(query, values).fetchone()  # type: ignore[arg-type]
+        row = self.connection.execute(query, values).fetchone()
         assert row is not None, f"no row: {query}"
         return row[0]
 
     def column(self, query: str, *values: object) -> list[Any]:
         """The first column of every row."""
-        return [row[0] for row in self.connection.execute(query, values)]  # type: ignore[arg-type]
+        return [row[0] for row in self.connection.execute(query, values)]
 
     def row(self, table: str, key: object) -> dict[str, Any]:
         """The row of ``table`` with that id."""
         with self.connection.cursor(row_factory=dict_row) as cursor:
-            found = cursor.execute(f"select * from {table} where id = %s", [key]).fetchone()  # type: ignore[arg-type]
+            found = cursor.execute(f"select * from {table} where id = %s", [key]).fetchone()
         assert found is not None, f"no {table} {key}"
         return found
 
     def change(self, statement: str, *values: object) -> None:
         """Turn a clock back, or make happen what no function does."""
-        self.connection.execute(statement, values)  # type: ignore[arg-type]
+        self.connection.execute(statement, values)
 
     def state(self, table: str, key: object) -> str:
         """The state of one row."""
