@@ -39,6 +39,7 @@ LOCALHOST = "127.0.0.1"
 START_SECONDS = 120.0
 STOP_SECONDS = 30.0
 RETRY_SECONDS = 10.0
+DYING_SECONDS = 1.0
 TURN_SECONDS = START_SECONDS + STOP_SECONDS
 POLL_SECONDS = 0.02
 LITTLE_SPACE = 64 * 1024 * 1024
@@ -194,16 +195,29 @@ class Engine:
     # Starting and stopping, in one's turn
 
     def _ensure(self, port: int | None) -> Running:
-        running = self.running()
+        running = self._adopt(port)
         if running is None:
             self._stop()  # left half started by somebody who died over it: nobody knows its port
             running = self._start(port)
-        elif port not in (None, running.port):
+            self._server.greet(running.port)
+        return running
+
+    def _adopt(self, port: int | None) -> Running | None:
+        """The server, if it runs and answers; one that is just dying, as after a kill, is none."""
+        running = self.running()
+        if running is None:
+            return None
+        if port not in (None, running.port):
             raise EngineError(
                 f"{self._server.title} of {self._folder} already runs on port {running.port}; "
                 f"stop it before starting it on port {port}."
             )
-        self._server.greet(running.port)
+        try:
+            self._server.greet(running.port)
+        except EngineError:
+            if not _within(DYING_SECONDS, lambda: self._holder() != running.pid):
+                raise
+            return None
         return running
 
     def _start(self, port: int | None) -> Running:

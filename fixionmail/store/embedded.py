@@ -111,8 +111,8 @@ class _Postgres:
     def data(self) -> Path:
         return self.folder / "data"
 
-    def url(self, port: int, database: str = DATABASE) -> str:
-        return f"postgresql://{OWNER}:{self._password.read_text()}@{LOCALHOST}:{port}/{database}"
+    def url(self, port: int) -> str:
+        return f"postgresql://{OWNER}:{self._password.read_text()}@{LOCALHOST}:{port}/{DATABASE}"
 
     def prepare(self) -> None:
         if not self.data.exists():

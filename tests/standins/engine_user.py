@@ -27,9 +27,8 @@ REPOSITORY = Path(__file__).parents[2]
 @contextmanager
 def _idle(home: Path) -> Iterator[str]:
     folder = home / "idle"
-    with Engine(
-        folder, IdleServer(folder=folder, habit=os.environ.get("IDLE_HABIT", "punctual"))
-    ).use() as running:
+    server = IdleServer(folder=folder, habit=os.environ.get("IDLE_HABIT", "punctual"))
+    with Engine(folder, server, start_seconds=20).use() as running:
         yield str(running.port)
 
 

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Timer
 
 import psutil
 import pytest
@@ -117,6 +118,16 @@ class TestCrashes:
             with engine.use() as second:
                 assert (second.port, second.pid) != (first.port, first.pid)
                 assert second.port == first.port
+
+    def test_a_server_that_is_just_dying_is_replaced(self, folder: Path) -> None:
+        engine = engine_of(folder)
+        dying = engine.start()
+        (folder / "port").write_text(f"{free_port()}\n")  # it no longer answers, and is gone a moment later
+        end = Timer(0.2, kill, [dying.pid])
+        end.start()
+        with engine.use() as running:
+            assert running.pid != dying.pid
+        end.join()
 
     def test_a_server_left_half_started_is_replaced(self, folder: Path) -> None:
         with EngineUser("idle", folder.parent, environment={"IDLE_HABIT": "mute"}) as starter:
