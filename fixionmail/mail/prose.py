@@ -25,7 +25,7 @@ _LINE = re.compile(rf"(?! )(?:.{{1,{LINE_WIDTH}}}(?= |$)|\S+)")
 
 def subject_of(title: str) -> str:
     """The title on one line, bounded, without control characters or marks that reorder text; it may be empty."""
-    line = _REORDERING.sub("", _sendable(" ".join(title.split())))
+    line = " ".join(_REORDERING.sub("", _sendable(" ".join(title.split()))).split())
     if not is_visible(line):
         return ""
     if len(line) <= MAX_SUBJECT:

@@ -33,6 +33,7 @@ MAX_PARTS_BYTES = 102_000
 """HTML and plain text together; Gmail cuts off what is beyond 102 kB, the unsubscribe link first."""
 DELIVERY_HEADER = "X-FixionMail-Delivery"
 DELIVERY_TAG = "delivery"
+DATE_TAG = "local_date"
 
 _PREHEADER_CHARACTERS = 110
 _SCENE_BREAK = "* * *".center(LINE_WIDTH).rstrip()
@@ -108,7 +109,7 @@ def render(letter: Letter, sender: Sender) -> Mail:
         html=html,
         text=text,
         headers=_headers(letter, unsubscribe_url),
-        tags={DELIVERY_TAG: str(letter.delivery_id)},
+        tags={DELIVERY_TAG: str(letter.delivery_id), DATE_TAG: letter.local_date.isoformat()},
     )
 
 
@@ -150,8 +151,9 @@ def _as_html(story: Sequence[list[str]]) -> list[Markup]:
 def _preheader(story: Sequence[list[str]]) -> str:
     """The line an inbox shows after the subject: how the story begins."""
     opening = next((" ".join(lines) for lines in story if not is_scene_break(lines)), "")
-    shown = opening.replace("\n", " ")[:_PREHEADER_CHARACTERS]
-    return shown.rpartition(" ")[0] or shown
+    line = opening.replace("\n", " ")
+    shown = line[:_PREHEADER_CHARACTERS]
+    return shown if len(line) == len(shown) else shown.rpartition(" ")[0] or shown
 
 
 def _as_text(story: Sequence[list[str]]) -> list[str]:
