@@ -206,20 +206,24 @@ class House:
             )
 
     def _bury_lapsed(self, queue: str) -> None:
-        """End executions whose worker is gone: retried when the job has retries left, else failed."""
-        members = scripts.command(
-            self._client, "ZRANGEBYSCORE", keys.leases(queue), "-inf", f"{time.time():.0f}", "LIMIT", 0, CHUNK
-        )
-        arguments: list[scripts.Argument] = [keys.PREFIX, self._record.name, self._options.result_ttl]
-        ended = f"{time.time():.6f}"
+        """End executions whose worker is gone: retried when the job has retries left, else failed.
+
+        The script judges by the server's clock which of the oldest leases have lapsed.
+        """
+        members = scripts.command(self._client, "ZRANGE", keys.leases(queue), 0, CHUNK - 1)
+        pairs = [member.decode().rsplit(":", 1) for member in members]
+        ended = time.time()
         error = encode_error("AbandonedJobError: the worker that ran this job gave no sign of life.")
-        for member in members:
-            job_id, _, execution_id = member.decode().rpartition(":")
-            arguments.extend((queue, job_id, execution_id, "abandoned", b"", error, ended, ended))
-            arguments.extend((moment_text(float(ended)), 0))
-        if members:
-            scripts.run(self._client, scripts.FINISH, arguments)
-            log.warning("%d jobs of queue %s had lost their worker.", len(members), queue)
+        arguments: list[scripts.Argument] = [keys.PREFIX, self._record.name, self._options.result_ttl]
+        for job_id, execution_id in pairs:
+            arguments.extend((queue, job_id, execution_id, "abandoned", b"", error))
+            arguments.extend((f"{ended:.6f}", f"{ended:.6f}", moment_text(ended), 0))
+        answers = scripts.run(self._client, scripts.FINISH, arguments) if pairs else []
+        for (job_id, _), answer in zip(pairs, answers, strict=True):
+            if answer != b"lost":
+                log.warning("Job %s had lost its worker.", job_id)
+            if answer == b"dependents":
+                self._record.release_dependents(queue, job_id, "failed")
 
     def _release_dependents(self) -> None:
         while self._parents:

@@ -16,20 +16,24 @@ _END = "the end of this count"
 def sent_commands(url: str, action: Callable[[], object]) -> list[str]:
     """The commands clients send while ``action`` runs; what scripts do inside the server is not among them."""
     names: list[str] = []
-    with Redis.from_url(url) as watcher, connect(url) as marker, watcher.monitor() as stream:
+    with (
+        Redis.from_url(url, socket_timeout=None) as watcher,
+        connect(url) as marker,
+        watcher.monitor() as stream,
+    ):
         marker.execute_command("PING")
         thread = threading.Thread(target=_collect, args=(stream, names))
         thread.start()
         action()
         marker.execute_command("ECHO", _END)
         thread.join()
-    assert names[0] == "PING"
-    return names[1:]
+    assert (names[0], names[-1]) == ("PING", "ECHO")
+    return names[1:-1]
 
 
 def _collect(stream: Any, names: list[str]) -> None:
     for event in stream.listen():
-        if _END in event["command"]:
-            return
         if event["client_type"] != "lua":
             names.append(event["command"].split()[0])
+        if _END in event["command"]:
+            return

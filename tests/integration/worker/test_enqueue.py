@@ -57,6 +57,13 @@ def test_an_id_marked_queued_that_is_in_no_list_is_pushed_again(redis: Redis, wo
     assert status(redis, "a") == "finished"
 
 
+def test_in_a_list_too_long_to_read_a_queued_id_is_taken_to_wait(redis: Redis) -> None:
+    queue(redis, new("a", "nothing"))
+    redis.lpop("rq:queue:stories")
+    redis.rpush("rq:queue:stories", *range(10_001))
+    assert enqueue_many(redis, "stories", [new("a", "nothing")]).skipped == ("a",)
+
+
 def test_an_id_whose_lease_has_lapsed_is_pushed_again(redis: Redis, workers: Workers, tmp_path: Path) -> None:
     job = new("a", "note", str(tmp_path / "notes"), "a", 30.0)
     queue(redis, job)
