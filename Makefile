@@ -39,3 +39,9 @@ check: setup
 format: setup
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+# Beside rq, dramatiq, huey, celery and taskiq, in one run. Compare the ratios; times differ from machine to machine.
+bench: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	@$(BIN)/python -m tests.benchmarks.tick
+	@$(BIN)/python -m tests.benchmarks.worker

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_binary_file
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from uuid_utils.compat import uuid7
 
+from fixionmail.errors import DatabaseUnreachableError
 from fixionmail.models import NewSubscriber
 from fixionmail.processes.stack import Stack, running_stack
 from fixionmail.schedule import Due, occurrences
@@ -26,6 +27,7 @@ from fixionmail.store import Store, open_store
 PAGE = 1000
 GENRES = ("mystery", "fantasy", "science fiction", "romance", "adventure", "horror", "comedy", "historical")
 TICK_SECONDS = 5
+LOOK_SECONDS = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ class Demo:
             fixionmail_home=self.home, enable_redis_queue=None if self.queue else False
         )
         with self._seeded(settings) as (store, started_at), self._stack(settings) as stack:
-            progress = self._watch(store, settings.home / "outbox")
+            progress = self._watch(store, stack)
             duplicates = sum(
                 vars(store.upkeep.duplicates(since=started_at.date() - timedelta(days=2))).values()
             )
@@ -118,15 +120,17 @@ class Demo:
         with running_stack(settings, copies=self.copies, environment=environment, cwd=settings.home) as stack:
             yield stack
 
-    def _watch(self, store: Store, outbox: Path) -> Progress:
+    def _watch(self, store: Store, stack: Stack) -> Progress:
         """Wait until every story is recorded as sent, or patience ends."""
         give_up_at = time.monotonic() + self.patience_seconds
-        while True:
-            progress = self._progress(store)
+        progress = Progress(subscribers=self.subscribers, stories=0, sent=0)
+        while progress.sent < self.subscribers and time.monotonic() < give_up_at:
+            stack.tend()
+            with suppress(DatabaseUnreachableError):  # it died and is started again: look once more
+                progress = self._progress(store)
             self.on_progress(progress)
-            if progress.sent >= self.subscribers or time.monotonic() > give_up_at:
-                return progress
-            time.sleep(0.2)
+            time.sleep(LOOK_SECONDS)
+        return progress
 
     def _progress(self, store: Store) -> Progress:
         today = datetime.now(UTC).date()

@@ -57,13 +57,13 @@ def _show(settings: Settings, store: Store, stack: Stack, stop: threading.Event)
     if sys.stdout.isatty():
         with Live(console=Console(), auto_refresh=False) as live:
             while not stop.wait(LOOK_SECONDS if live.renderable else 0.5):
-                stack.supervisor.tend()
+                stack.tend()
                 live.update(_view(settings, store, stack), refresh=True)
         typer.echo("Stopping: what has been begun is finished first ...")
         return
     looks = 0
     while not stop.wait(LOOK_SECONDS):
-        stack.supervisor.tend()
+        stack.tend()
         if looks % HEADLESS_LOOKS == 0:
             typer.echo(_line(settings, store, stack))
         looks += 1

@@ -110,7 +110,7 @@ def _apply(connection: psycopg.Connection[Any], migration: Migration) -> bool:
     if migration.version in applied:
         return False
     try:
-        connection.execute(migration.sql)  # type: ignore[arg-type]  # our own files, not a query built from data
+        connection.execute(migration.sql)  # our own files, not a query built from data
         connection.execute(
             "select record_migration_v1(%s, %s, %s)", [migration.version, migration.name, migration.checksum]
         )
