@@ -36,7 +36,7 @@ def connect(url: str) -> psycopg.Connection[Any]:
     try:
         return psycopg.connect(url, **_CONNECTION)
     except psycopg.Error as error:
-        raise _explained(error, url) from None
+        raise explained(error, url) from None
 
 
 _CONNECTION: dict[str, Any] = {
@@ -99,7 +99,7 @@ class DirectTransport:
             with self._pool.connection() as connection:
                 row = connection.execute(query, values).fetchone()
         except (psycopg.Error, PoolTimeout) as error:
-            raise _explained(error, self._url) from None
+            raise explained(error, self._url) from None
         return row[0] if row else None
 
     def close(self) -> None:
@@ -107,7 +107,7 @@ class DirectTransport:
         self._pool.close()
 
 
-def _explained(error: Exception, url: str) -> FixionMailError:
+def explained(error: Exception, url: str) -> FixionMailError:
     """What went wrong, in words and without the password."""
     state = getattr(error, "sqlstate", None)
     diagnosis = getattr(error, "diag", None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import psycopg
 
 from fixionmail.errors import DatabaseError, DatabaseNewerError, DatabaseOutdatedError
-from fixionmail.store.direct import connect
+from fixionmail.store.direct import connect, explained
 from fixionmail.store.transport import Transport
 
 _LOCK = 5_172_011_466  # any number, as long as it stays the same: one migration at a time per database
@@ -64,7 +66,7 @@ def status(url: str) -> Status:
     Raises:
         DatabaseUnreachableError, DatabaseRefusedError: it cannot be asked.
     """
-    with connect(url) as connection:
+    with _connected(url) as connection:
         return _compare(_applied(connection))
 
 
@@ -77,8 +79,9 @@ def migrate(url: str) -> tuple[str, ...]:
         DatabaseUnreachableError, DatabaseRefusedError: it cannot be reached.
     """
     done = []
-    with connect(url) as connection:
-        for migration in known_migrations():
+    with _connected(url) as connection:
+        found = _compare(_applied(connection))
+        for migration in known_migrations() if found.missing else ():
             with connection.transaction():
                 if _apply(connection, migration):
                     done.append(migration.name)
@@ -102,6 +105,16 @@ def require_current(transport: Transport) -> None:
         )
 
 
+@contextmanager
+def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection whose errors are told in words."""
+    try:
+        with connect(url) as connection:
+            yield connection
+    except psycopg.Error as error:
+        raise explained(error, url) from None
+
+
 def _apply(connection: psycopg.Connection[Any], migration: Migration) -> bool:
     """Within a transaction: apply one migration unless it is there; True when it was applied."""
     connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
@@ -114,6 +127,8 @@ def _apply(connection: psycopg.Connection[Any], migration: Migration) -> bool:
         connection.execute(
             "select record_migration_v1(%s, %s, %s)", [migration.version, migration.name, migration.checksum]
         )
+    except psycopg.OperationalError:
+        raise  # not the migration's fault: the database went away
     except psycopg.Error as error:
         raise DatabaseError(
             f"Migration {migration.name} failed and was undone: {error.diag.message_primary or error}"
