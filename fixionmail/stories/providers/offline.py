@@ -17,7 +17,7 @@ from fixionmail.stories.tale.cast import HE, SHE, Person, invent, lead, read_cha
 from fixionmail.stories.tale.dice import Dice
 from fixionmail.stories.tale.material import Entry, Material, material_for
 from fixionmail.stories.tale.phrases import article, capitalised, clean_phrase, title_cased
-from fixionmail.stories.tale.place import Place, read_place
+from fixionmail.stories.tale.place import Place, known_place, read_place
 from fixionmail.stories.tale.template import Template
 from fixionmail.stories.tale.walk import picks
 
@@ -70,7 +70,8 @@ def _chosen_entries(material: Material, brief: Brief) -> dict[str, Entry]:
 
 
 def _place(material: Material, brief: Brief, dice: Dice) -> Place:
-    return read_place(clean_phrase(brief.setting) or dice.choose(material.towns))
+    setting = clean_phrase(brief.setting)
+    return read_place(setting) if setting else known_place(dice.choose(material.towns))
 
 
 def _people(material: Material, brief: Brief, dice: Dice) -> dict[str, Person]:

@@ -30,6 +30,12 @@ class Place:
     """Whether ``name`` can end a title."""
 
 
+def known_place(phrase: str) -> Place:
+    """The place of a name of our own, with or without its preposition: "Harrowmere", "on Far Lamp"."""
+    preposition, name = _split_preposition(phrase)
+    return _proper(preposition, name, "")
+
+
 def read_place(phrase: str) -> Place:
     """Make a place of a cleaned, non-empty phrase such as "a small town", "Paris in the 1920s" or "on Mars"."""
     preposition, rest = _split_preposition(phrase)
