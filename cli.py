@@ -47,23 +47,42 @@ def _options(
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    _accept_any_text()
+    _prepare_output()
     try:
-        _require_text(sys.argv)
-        app(prog_name="fixionmail")
+        _run()
     except FixionMailError as error:
         typer.echo(error, err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # the reader has left, as in ``| head``
+        _discard_output()
+        sys.exit(1)
+    except OSError as error:  # a full disk, for example under the file that standard output goes to
+        _discard_output()
+        typer.echo(f"The operating system refuses: {error}.", err=True)
+        sys.exit(1)
+
+
+def _run() -> None:
+    _require_text(sys.argv)
+    try:
+        app(prog_name="fixionmail")
     finally:
-        _flush()
+        sys.stdout.flush()
 
 
-def _accept_any_text() -> None:
-    """Show what the terminal's encoding lacks as a question mark, rather than failing on it."""
+def _prepare_output() -> None:
+    """Bear a closed standard output, and show what its encoding lacks as question marks."""
+    if sys.stdout is None:  # closed by the caller, as in ``>&-``
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - for as long as the process lives
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+
+
+def _discard_output() -> None:
+    """Let go of what could not be written, so that the interpreter does not try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _require_text(arguments: list[str]) -> None:
@@ -71,14 +90,6 @@ def _require_text(arguments: list[str]) -> None:
         "".join(arguments).encode()
     except UnicodeEncodeError:
         raise InputError("An argument holds bytes that are not text in this terminal's encoding.") from None
-
-
-def _flush() -> None:
-    """Hand over the last output; when the reader has left (``| head``), leave as quietly."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

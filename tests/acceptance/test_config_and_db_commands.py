@@ -105,6 +105,25 @@ class TestTheProgram:
             assert process.stderr.read() == ""
         process.wait()
 
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+    @pytest.mark.parametrize("arguments", [["config"], ["config", "--json"], ["--help"]])
+    def test_a_full_disk_under_its_output_is_a_sentence(self, tmp_path: Path, arguments: list[str]) -> None:
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                command(*arguments), env=environment(tmp_path), stdout=full, stderr=subprocess.PIPE, text=True
+            )
+        assert done.returncode == 1
+        assert done.stderr == "The operating system refuses: [Errno 28] No space left on device.\n"
+
+    def test_a_closed_output_is_no_error(self, tmp_path: Path) -> None:
+        done = subprocess.run(
+            ["sh", "-c", 'exec "$@" >&-', "sh", *command("config", "--json")],
+            env=environment(tmp_path),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+
     def test_a_terminal_without_the_characters_gets_question_marks(self, tmp_path: Path) -> None:
         ended = run(tmp_path, "config", RESEND_API_KEY="re_x", PYTHONIOENCODING="ascii")
         assert ended.code == 0

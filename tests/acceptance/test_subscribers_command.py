@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -176,6 +177,17 @@ class TestImport:
             "bad": [],
         }
         assert count(database_url) == 2500
+
+    def test_of_one_file_by_two_at_once_brings_everybody_once(
+        self, fixionmail: Fixionmail, tmp_path: Path, database_url: str
+    ) -> None:
+        file = csv_file(tmp_path, [reader(n) for n in range(4000)])
+        with ThreadPoolExecutor() as two:
+            importing = [two.submit(fixionmail, "import", file, "--json") for _ in range(2)]
+            results = [each.result().json() for each in importing]
+        assert sum(result["added"] for result in results) == 4000
+        assert sum(result["known"] for result in results) == 4000
+        assert count(database_url) == 4000
 
     def test_names_bad_lines_with_their_reasons_and_takes_the_good_ones(
         self, fixionmail: Fixionmail, tmp_path: Path, database_url: str
