@@ -12,12 +12,6 @@ from fixionmail.models import Outcome, Verdict
 from tests.contract.store.world import World, now
 
 
-def leave(world: World, delivery: UUID, status: str) -> None:
-    world.change(
-        "update users set status = %s where id = (select user_id from scheduled_deliveries where id = %s)", status, delivery
-    )  # fmt: skip
-
-
 def age(world: World, batch: UUID, column: str, hours: float) -> None:
     world.change(
         f"update mail_batches set {column} = {column} - %s * interval '1 hour' where id = %s", hours, batch
@@ -191,7 +185,7 @@ class TestSubscribersWhoLeftSinceItWasSealed:
     )
     def test_are_taken_out_and_the_rest_is_sealed_anew(self, world: World, status: str, state: str) -> None:
         batch, (gone, stays) = world.sealed(2)
-        leave(world, gone, status)
+        world.withdraw(gone, status)
         begun = world.begin(batch)
         assert begun.verdict is Verdict.RESEAL
         assert [letter.delivery_id for letter in begun.letters] == [stays]
@@ -204,7 +198,7 @@ class TestSubscribersWhoLeftSinceItWasSealed:
 
     def test_with_nobody_left_there_is_nothing_to_send(self, world: World) -> None:
         batch, (gone,) = world.sealed()
-        leave(world, gone, "unsubscribed")
+        world.withdraw(gone, "unsubscribed")
         assert world.begin(batch).verdict is Verdict.DONE
         assert world.state("mail_batches", batch) == "dissolved"
         assert world.state("scheduled_deliveries", gone) == "cancelled"
@@ -220,13 +214,13 @@ class TestSubscribersWhoLeftSinceItWasSealed:
     def test_the_old_draft_token_is_worthless(self, world: World) -> None:
         batch, token, (gone, _) = world.draft(2)
         world.seal(batch, token)
-        leave(world, gone, "unsubscribed")
+        world.withdraw(gone, "unsubscribed")
         world.begin(batch)
         assert world.seal(batch, token, b"old") is Verdict.STALE
 
     def test_once_begun_the_same_bytes_go_out_again_whoever_left(self, world: World) -> None:
         batch, token, (member, _) = world.sending(2)
         world.settle(batch, token, Outcome.AMBIGUOUS)
-        leave(world, member, "unsubscribed")
+        world.withdraw(member, "unsubscribed")
         begun = world.begin(batch)
         assert (begun.verdict, begun.count) == (Verdict.GO, 2)

@@ -98,9 +98,7 @@ class TestSubscribersWhoLeft:
     )
     def test_are_sorted_out(self, world: World, status: str, state: str) -> None:
         gone, stays = world.deliveries(2)
-        world.change(
-            "update users set status = %s where id = (select user_id from scheduled_deliveries where id = %s)", status, gone
-        )  # fmt: skip
+        world.withdraw(gone, status)
         world.slow_backlog()
         opened = world.open()
         assert [letter.delivery_id for letter in opened.letters] == [stays]

@@ -153,6 +153,11 @@ class World:
             made.append(delivery)
         return made
 
+    def withdraw(self, delivery: UUID, status: str) -> None:
+        """Its subscriber leaves at this very moment: the status alone changes."""
+        owner = "(select user_id from scheduled_deliveries where id = %s)"
+        self.change(f"update users set status = %s where id = {owner}", status, delivery)
+
     # Mail
 
     @property
