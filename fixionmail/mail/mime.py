@@ -11,8 +11,8 @@ from email.utils import format_datetime
 
 from fixionmail.mail.addresses import quoted_name, split_sender
 
-_ENCODED_BYTES = 45
-"""UTF-8 bytes in one encoded word: 60 characters of base64, within the 75 of RFC 2047, section 2."""
+_ENCODED_BYTES = 39
+"""UTF-8 bytes in one encoded word: with ``Subject: `` before it a line stays within 76 (RFC 2047, section 2)."""
 _LONGEST_LINE = 998
 """Bytes in a line, also of 8bit content (RFC 5322, 2.1.1; RFC 2045, 2.8)."""
 _PLAIN = re.compile(r"[ -~]*")
@@ -44,7 +44,7 @@ def message_text(
     fields = {
         "Date": format_datetime(sent_at),
         "Message-ID": f"<{message_id}@{address.rpartition('@')[2]}>",
-        "From": f"{_phrase(name)} <{address}>" if name else address,
+        "From": _mailbox(name, address),
         "To": ", ".join(recipients),
         "Subject": _unstructured(subject),
         **{field: _unstructured(value) for field, value in headers.items()},
@@ -61,14 +61,17 @@ def message_text(
 
 def _content(part: str) -> bytes:
     """Encoding, blank line and content of a part: as it is while its lines are not too long, which reads best."""
-    content = part.replace("\n", "\r\n").encode()
-    if max(map(len, content.split(b"\r\n"))) <= _LONGEST_LINE:
-        return b"Content-Transfer-Encoding: 8bit\r\n\r\n" + content
-    return b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + b2a_qp(content, istext=True)
+    content = part.encode()
+    encoding = b"8bit"
+    if max(map(len, content.split(b"\n"))) > _LONGEST_LINE:
+        encoding, content = b"quoted-printable", b2a_qp(content, istext=True)
+    return b"Content-Transfer-Encoding: " + encoding + b"\r\n\r\n" + content.replace(b"\n", b"\r\n")
 
 
-def _phrase(name: str) -> str:
-    return quoted_name(name) if _is_plain(name) else _encoded(name)
+def _mailbox(name: str, address: str) -> str:
+    if not name:
+        return address
+    return f"{quoted_name(name)} <{address}>" if _is_plain(name) else f"{_encoded(name)}\r\n <{address}>"
 
 
 def _unstructured(value: str) -> str:
