@@ -47,12 +47,10 @@ end
 
 local function add_result(item, job, kind, ttl)
   local key = prefix .. ':results:' .. item.job
-  local entry = {'type', kind, 'worker_name', job.owner}
-  if item.error ~= '' then entry[5], entry[6] = 'exc_string', item.error end
-  if item.value ~= '' then entry[#entry + 1] = 'return_value' entry[#entry + 1] = item.value end
-  for _, part in ipairs({'execution_id', item.execution, 'execution_started_at', item.began,
-                         'execution_ended_at', item.ended}) do entry[#entry + 1] = part end
-  redis.call('XADD', key, 'MAXLEN', '~', '10', '*', unpack(entry))
+  local entry = {'execution_id', item.execution, 'execution_started_at', item.began, 'execution_ended_at', item.ended}
+  if item.error ~= '' then entry[7], entry[8] = 'exc_string', item.error end
+  if item.value ~= '' then entry[7], entry[8] = 'return_value', item.value end -- an end has one of the two
+  redis.call('XADD', key, 'MAXLEN', '~', '10', '*', 'type', kind, 'worker_name', job.owner, unpack(entry))
   if ttl < 0 then redis.call('PERSIST', key) else redis.call('EXPIRE', key, ttl) end
 end
 
