@@ -15,7 +15,8 @@ _UNWANTED = re.compile(
     r"\u202a-\u202e\u2066-\u2069"  # bidirectional embeddings, overrides and isolates
     r"\ufeff\ufff9-\ufffb\ufffe\uffff]"
 )
-_SPACE_AT_LINE_END = re.compile(r"[ \t\xa0]+(?=\n|$)")
+# Looked at from the start of a run only, and never given back: linear in long runs of blanks.
+_SPACE_AT_LINE_END = re.compile(r"(?<![ \xa0])[ \xa0]++(?=\n|$)")
 _BLANK_LINES = re.compile(r"\n{2,}")
 
 
