@@ -205,7 +205,7 @@ class Exchange:
         replies = scripts.run_together(self._client, calls)
         failures = [reply for reply in replies if isinstance(reply, ResponseError)]
         if batch and not isinstance(replies[0], ResponseError):
-            self._accept_finish(batch, replies[0])
+            failures += self._accept_finish(batch, replies[0])
         if claim and not isinstance(replies[-1], ResponseError):
             self._accept_claim(replies[-1])
         if failures:
@@ -227,19 +227,19 @@ class Exchange:
             arguments.extend(execution.finish_arguments())
         return arguments
 
-    def _accept_finish(self, batch: Sequence[Execution], answers: Sequence[bytes]) -> None:
+    def _accept_finish(self, batch: Sequence[Execution], answers: Sequence[bytes]) -> list[ResponseError]:
+        """Take note of recorded ends; returns why others are still held, to be sent again."""
         held = []
-        passing = ""
+        failures = []
         for execution, raw in zip(batch, answers, strict=True):
             answer, _, reason = raw.decode(errors="replace").partition(" ")
             if answer == "error":
                 held.append(execution)
-                passing = reason
+                failures.append(ResponseError(reason))
             else:
                 self._commit(execution, answer, reason)
         self._unreported[: len(batch)] = held
-        if passing:
-            raise ResponseError(passing)
+        return failures
 
     def _commit(self, execution: Execution, answer: str, reason: str) -> None:
         if answer == "retried":
@@ -284,22 +284,30 @@ class Exchange:
         now, state, emptied, paused, reports, started = reply
         for report in reports:
             log.error("A damaged record was set aside: %s", report.decode(errors="replace"))
+        self._start(started, float(now))
         if state == b"unregistered":
             self._notices.unregistered()
+            self._block(self._options.queues)
         elif state == b"draining":
             self._notices.drain()
-        self._start(started, float(now))
-        self._block(self._options.queues if state != b"ready" else [queue.decode() for queue in paused])
+            self._block(self._options.queues)
+        elif state == b"suspended":
+            self._leave(self._options.queues)
+        self._leave([queue.decode() for queue in paused])
         for queue in emptied:
             self._rest(queue.decode())
 
     def _block(self, queues: Sequence[str]) -> None:
-        """Leave these queues alone for a while; in a burst, for good."""
+        """Ask these queues again after a while."""
         for queue in queues:
-            if self._options.burst:
-                self._waiting.discard(queue)
-            else:
-                self._blocked_until[queue] = time.monotonic() + self._blocks[queue].failed()
+            self._blocked_until[queue] = time.monotonic() + self._blocks[queue].failed()
+
+    def _leave(self, queues: Sequence[str]) -> None:
+        """Queues that are suspended or paused: a burst gives them up."""
+        if self._options.burst:
+            self._waiting.difference_update(queues)
+        else:
+            self._block(queues)
 
     def _rest(self, queue: str) -> None:
         self._waiting.discard(queue)

@@ -1,4 +1,4 @@
-"""A TCP proxy between worker and server that loses replies: the server acted, the client never hears of it."""
+"""A TCP proxy between worker and server that delays replies or loses them: the server acted, nobody hears of it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import random
 import select
 import socket
 import threading
+import time
 
 
 class LossyProxy:
-    """Forwards everything, but cuts the connection instead of delivering a reply with the given probability."""
+    """Forwards everything, but cuts the connection instead of delivering a reply with the given probability.
 
-    def __init__(self, target_port: int, *, loss: float) -> None:
+    Each reply that is delivered comes ``delay`` seconds late.
+    """
+
+    def __init__(self, target_port: int, *, loss: float = 0.0, delay: float = 0.0) -> None:
         self._target_port = target_port
         self._loss = loss
+        self._delay = delay
         self._random = random.Random(4)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._closed = False
@@ -54,4 +59,6 @@ class LossyProxy:
                 if source is server and self._random.random() < self._loss:
                     self.cuts += 1
                     return
+                if source is server:
+                    time.sleep(self._delay)
                 (server if source is client else client).sendall(data)

@@ -74,6 +74,16 @@ def test_replies_that_never_arrive(
     proxy.heal()
 
 
+def test_a_burst_far_from_its_server_does_its_work_before_it_ends(
+    own_redis: Redis, own_server: RedisServer, own_workers: Workers, tmp_path: Path
+) -> None:
+    far = LossyProxy(own_server.port, delay=0.1)
+    queue(own_redis, *notes(tmp_path / "notes", ids(10)))
+    assert own_workers.start(url=far.url, burst=True).join() == 0
+    expect_each_once(own_redis, tmp_path / "notes", 10)
+    far.close()
+
+
 # ---- the server ----------------------------------------------------------------------------------------------------
 
 
