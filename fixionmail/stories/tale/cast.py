@@ -143,5 +143,6 @@ def _sounds_like_several(phrase: str) -> bool:
 
 
 def _what_friends_say(name: str) -> str:
+    """The given name, behind its title if it has one: "Rex", "Captain Rex"."""
     first, *rest = name.split()
-    return name if not rest or first.lower().rstrip(".") in words().honorifics else first
+    return " ".join([first, *rest[:1]]) if first.lower().rstrip(".") in words().honorifics else first
