@@ -113,7 +113,7 @@ def test_every_story_reads_as_one(genre: str, character: str) -> None:
         doubled = [sentence for sentence, times in Counter(sentences(story)).items() if times > 1]
         assert doubled == []
         assert "“" in story.body, "a story has dialogue"
-        assert story.body.count("“") == story.body.count("”")
+        assert [p for p in story.body.split("\n\n") if p.count("“") != p.count("”")] == []
         assert not _blemishes(story.body), (genre, day, _blemishes(story.body))
 
 
