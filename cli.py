@@ -11,6 +11,7 @@ import typer
 
 from fixionmail import __version__
 from fixionmail.commands import config, db, demo, run, status, subscribers, up
+from fixionmail.commands.output import clean
 from fixionmail.errors import FixionMailError, InputError
 
 app = typer.Typer(
@@ -51,7 +52,7 @@ def main() -> None:
     try:
         _run()
     except FixionMailError as error:
-        typer.echo(error, err=True)
+        typer.echo("\n".join(map(clean, str(error).splitlines())), err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -130,14 +130,22 @@ class TestOneSubscriber:
 
     def test_is_shown_as_text_whatever_is_in_it(self, fixionmail: Fixionmail, database_url: str) -> None:
         hostile = "[red]\x1b]0;owned\x07[/] \u202egnp.exe"
-        fixionmail("add", *ADA, "--genre", "[/]")
+        subscriber = fixionmail("add", *ADA, "--genre", "[/]", "--json").json()["subscriber"]
         with psycopg.connect(database_url) as connection:
-            connection.execute("update users set status_reason = %s, timezone = %s", [hostile, hostile])
-        for arguments in (["show", "ada@example.com"], ["list"], ["pause", "ada@example.com"]):
-            ended = fixionmail(*arguments)
-            assert ended.code == 0, ended
-            assert not {"\x1b", "\x07", "\u202e"} & set(ended.out)
-        assert "[red]]0;owned[/] gnp.exe" in fixionmail("list", "--search", "ada").out.replace("\n", "")
+            connection.execute(
+                "update users set email = %(x)s, status_reason = %(x)s, timezone = %(x)s", {"x": hostile}
+            )
+        seen = [
+            fixionmail("show", subscriber["user_id"]),
+            fixionmail("list"),
+            fixionmail("remove", subscriber["user_id"], "--yes"),
+            fixionmail("resume", subscriber["user_id"]),
+        ]
+        assert [ended.code for ended in seen] == [0, 0, 0, 1]
+        for ended in seen:
+            said = ended.out + ended.err
+            assert "[red]]0;owned[/]" in said
+            assert not {"\x1b", "\x07", "\u202e"} & set(said)
 
 
 class TestLists:
