@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Generator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -53,6 +55,34 @@ _CONNECTION: dict[str, Any] = {
 }
 
 
+class _LimitedConnection(psycopg.Connection[Any]):
+    """Gives up on a server that takes a call and then says nothing: the kernel still answers for it."""
+
+    seconds = CALL_TIMEOUT_SECONDS
+
+    def wait(self, gen: Any, *args: Any, **options: Any) -> Any:
+        """Run ``gen``, which speaks with the server, for at most ``seconds``."""
+        try:
+            return super().wait(_limited(gen, self.seconds), *args, **options)
+        except TimeoutError:
+            self.close()  # what it may still answer belongs to nobody
+            raise psycopg.OperationalError(f"no answer within {self.seconds:g} s") from None
+
+
+def _limited(gen: Generator[Any, Any, Any], seconds: float) -> Generator[Any, Any, Any]:
+    """``gen``, interrupted when it has waited for ``seconds``; the connection asks us several times a second."""
+    ends_at = time.monotonic() + seconds
+    try:
+        wanted = next(gen)
+        while True:
+            ready = yield wanted
+            if not ready and time.monotonic() > ends_at:
+                raise TimeoutError
+            wanted = gen.send(ready)
+    except StopIteration as end:
+        return end.value
+
+
 def _configure(connection: psycopg.Connection[Any]) -> None:
     connection.execute(
         "select set_config('statement_timeout', %s, false), set_config('idle_in_transaction_session_timeout', '60s', "
@@ -67,12 +97,14 @@ class DirectTransport:
     Args:
         url: libpq URL.
         max_connections: size of the pool.
+        call_seconds: how long a server that has taken a call may keep silent.
     """
 
     name = "postgres"
 
-    def __init__(self, url: str, max_connections: int) -> None:
+    def __init__(self, url: str, max_connections: int, *, call_seconds: float = CALL_TIMEOUT_SECONDS) -> None:
         self._url = url
+        self._call_seconds = call_seconds
         connect(url).close()  # say at once, and in words, when nobody answers
         self._pool = ConnectionPool(
             url,
@@ -80,7 +112,8 @@ class DirectTransport:
             max_size=max_connections,
             timeout=CALL_TIMEOUT_SECONDS,
             kwargs=_CONNECTION,
-            configure=_configure,
+            connection_class=_LimitedConnection,
+            configure=self._configure,
             reconnect_timeout=5.0,
             open=True,
         )
@@ -99,8 +132,19 @@ class DirectTransport:
             with self._pool.connection() as connection:
                 row = connection.execute(query, values).fetchone()
         except (psycopg.Error, PoolTimeout) as error:
+            if not isinstance(error, PoolTimeout) and (error.sqlstate or "57P").startswith("57P"):
+                self._drop_dead()
             raise explained(error, self._url) from None
         return row[0] if row else None
+
+    def _configure(self, connection: _LimitedConnection) -> None:
+        _configure(connection)
+        connection.seconds = self._call_seconds
+
+    def _drop_dead(self) -> None:
+        """One session has died, so others may have: do not make each call find that out for itself."""
+        with suppress(psycopg.Error):
+            self._pool.check()
 
     def close(self) -> None:
         """Close the pool; calls under way are finished first."""

@@ -48,7 +48,9 @@ class RpcTransport:
             http2=False,
             timeout=httpx.Timeout(CALL_TIMEOUT_SECONDS, connect=3.0),
             limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
+            event_hooks={"response": [self._note_status]},
         )
+        self._seen = threading.local()
         self._lock = threading.Lock()
         self._key = read_key()
         self._client = self._connect()
@@ -93,6 +95,12 @@ class RpcTransport:
             raise DatabaseUnreachableError(
                 f"Supabase at {self._url} does not answer: {str(error) or type(error).__name__}."
             ) from None
+        except APIError as error:
+            error.code = error.code or str(self._seen.status)  # the gateway's own refusals carry no code
+            raise
+
+    def _note_status(self, response: httpx.Response) -> None:
+        self._seen.status = response.status_code
 
     def _take_up_new_key(self, refused: str) -> bool:
         """True when another key than ``refused`` is in force now."""

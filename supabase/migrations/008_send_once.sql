@@ -10,6 +10,7 @@ create table mail_batches (
   n integer not null,
   sha256 text,
   body_len integer,
+  opened_as uuid,                    -- the id under which a half was asked for: who asks again gets it again
   due_at timestamptz not null,       -- the earliest of its members
   send_until timestamptz not null,   -- likewise
   first_used_at timestamptz,         -- when the key was first used; it is forgotten 24 h later
@@ -125,6 +126,9 @@ begin
 
   -- This very call was made before and its reply was lost?
   select * into v_batch from mail_batches where id = p_batch;
+  if not found then
+    select * into v_batch from mail_batches where settled_at is null and state = 'draft' and opened_as = p_batch;
+  end if;
   if found then
     return jsonb_build_object('verdict', 'draft', 'batch', v_batch.id, 'token', v_batch.token,
                               'members', batch_members_v1(v_batch.id));
@@ -138,7 +142,8 @@ begin
     v_now := clock_timestamp();
     if v_batch.state = 'draft' then
       update mail_batches
-         set holder = p_holder, token = token + 1, lease_expires_at = v_now + make_interval(secs => p_lease_s)
+         set holder = p_holder, token = token + 1, opened_as = p_batch,
+             lease_expires_at = v_now + make_interval(secs => p_lease_s)
        where id = v_batch.id returning * into v_batch;
       return jsonb_build_object('verdict', 'draft', 'batch', v_batch.id, 'token', v_batch.token,
                                 'members', batch_members_v1(v_batch.id));
