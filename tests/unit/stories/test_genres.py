@@ -109,4 +109,4 @@ def test_a_stray_bracket_in_a_template_is_an_error() -> None:
 
 def _sentences(scene: Template) -> list[str]:
     text = "".join(f"[{'|'.join(pieces)}]" if len(pieces) > 1 else pieces[0] for pieces in scene.pieces)
-    return [s for s in re.split(r"(?<=[.!?”*])\s+", text.lower()) if len(s.split()) > 3]
+    return [s for s in re.split(r"(?<=[.!?”])\s+", text.lower()) if len(s.split()) > 3]
