@@ -145,8 +145,8 @@ def _until_interrupted() -> Iterator[threading.Event]:
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         interrupted.set()
-        os.write(2, b"Stopping after the page in hand. Ctrl+C again stops at once.\n")
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        os.write(2, b"Stopping after the page in hand. Ctrl+C again stops at once.\n")
 
     before = signal.signal(signal.SIGINT, on_signal)
     try:
