@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup up demo test test-postgres-15 check format chaos bench
+.PHONY: setup up demo test test-slow test-postgres-15 check format chaos bench
 
 setup: $(READY)
 
@@ -24,6 +24,10 @@ demo: setup
 
 test: setup
 	@$(BIN)/python -m pytest -n 2 -q
+
+# The tests that take minutes: faults and loads that the quick ones sample.
+test-slow: setup
+	@$(BIN)/python -m pytest -n 2 -q -m slow
 
 # The database's tests on Debian's PostgreSQL 15 instead of the bundled one.
 test-postgres-15: setup
