@@ -48,10 +48,11 @@ def run_loops(settings: Settings, names: Sequence[str]) -> int:
     Raises:
         FixionMailError: a setting is wrong, or the database cannot be used at the start.
     """
+    url = settings.redis_target()
     with (
         stop_on_signals() as stop,
         open_store(settings, max_connections=_connections(settings)) as store,
-        _dispatching(settings, store) as dispatcher,
+        _dispatching(settings, store, url) as dispatcher,
         _running(settings, store, dispatcher, names),
     ):
         stop.wait()
@@ -64,7 +65,7 @@ def run_all(settings: Settings, options: WorkerOptions | None = None) -> int:
     if url is None:
         return run_loops(settings, ("scheduler", "delivery"))
     with open_store(settings, max_connections=_connections(settings)) as store, ExitStack() as stack:
-        dispatcher = stack.enter_context(_dispatching(settings, store))
+        dispatcher = stack.enter_context(_dispatching(settings, store, url))
         stack.enter_context(_running(settings, store, dispatcher, ("scheduler", "delivery")))
         functions = stack.enter_context(open_functions(settings, store, dispatcher.ring_mail))
         return _work(store, url, functions, options or worker_options(settings))
@@ -124,9 +125,8 @@ def _work(store: Store, url: str, functions: Functions, options: WorkerOptions) 
 
 
 @contextmanager
-def _dispatching(settings: Settings, store: Store) -> Iterator[Dispatcher]:
-    """The dispatcher of a loop: Redis when it is wanted and answers, threads of this process otherwise."""
-    url = settings.redis_target()
+def _dispatching(settings: Settings, store: Store, url: str | None) -> Iterator[Dispatcher]:
+    """The dispatcher of a loop: Redis at ``url`` while it answers, threads of this process otherwise."""
     inline: list[InlineDispatcher] = []
     with open_functions(settings, store, lambda rounds: inline[0].ring_mail(rounds)) as functions:
         inline.append(InlineDispatcher(functions, threads=min(settings.worker_concurrency, 32)))
