@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fixionmail.store.deliveries import Deliveries
 from fixionmail.store.jobs import StoryJobs
 from fixionmail.store.leases import Leases
 from fixionmail.store.mail import MailLine
@@ -32,6 +33,7 @@ class Store:
     transport: Transport
     leases: Leases
     jobs: StoryJobs
+    deliveries: Deliveries
     subscribers: Subscribers
     upkeep: Upkeep
     _call: Caller
@@ -44,6 +46,7 @@ class Store:
             transport=transport,
             leases=Leases(call),
             jobs=StoryJobs(call),
+            deliveries=Deliveries(call),
             subscribers=Subscribers(call),
             upkeep=Upkeep(call),
             _call=call,
