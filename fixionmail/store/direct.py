@@ -123,7 +123,7 @@ class DirectTransport:
         names = sql.SQL(", ").join(
             sql.SQL("{} => {}").format(sql.Identifier(name), sql.Placeholder(name)) for name in arguments
         )
-        query = sql.SQL("select {}({})").format(sql.Identifier(function), names)
+        query = sql.SQL("select {}({})").format(sql.Identifier("public", function), names)
         values = {
             name: Jsonb(value) if isinstance(value, dict | list) else value
             for name, value in arguments.items()

@@ -117,7 +117,7 @@ def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
 
 def _apply(connection: psycopg.Connection[Any], migration: Migration) -> bool:
     """Within a transaction: apply one migration unless it is there; True when it was applied."""
-    connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK])
+    connection.execute("select pg_advisory_xact_lock(%s), set_config('search_path', 'public', true)", [_LOCK])
     applied = _applied(connection)
     _refuse_strangers(_compare(applied))
     if migration.version in applied:

@@ -35,7 +35,7 @@ def test_the_counters_agree_with_the_tables(walk: Iterator[World]) -> None:
         seen |= overview.deliveries.keys()
         assert overview.jobs == recount(world, "story_jobs")
         assert overview.deliveries == recount(world, "scheduled_deliveries")
-    assert len(seen) >= 5, "the walk went nowhere"
+    assert {"sending", "sent"} < seen, "the walk went nowhere"
 
 
 def test_a_delivery_on_its_way_is_in_one_live_batch_and_no_other_is(walk: Iterator[World]) -> None:
