@@ -6,12 +6,15 @@ import os
 import pty
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from fcntl import ioctl
 from pathlib import Path
-from typing import Any
+from termios import FIONREAD
+from typing import Any, TextIO
 
 import psycopg
 import pytest
@@ -20,6 +23,8 @@ from tests.commands import Ended, command, environment, run, until
 
 HEADER = "email,timezone,delivery_time,genre,setting,character\n"
 ADA = ("ada@example.com", "--timezone", "Europe/London", "--delivery-time", "7:30")
+HALF_A_PAGE = 25_000
+"""Characters; more than are read ahead."""
 NOBODY = "postgresql://user@127.0.0.1:1/nothing"
 
 Fixionmail = Callable[..., Ended]
@@ -280,12 +285,10 @@ class TestAnInterruptedImport:
         self, tmp_path: Path, pipe: Path, database_url: str
     ) -> None:
         with importing(str(pipe), tmp_path, database_url) as (process, seen), pipe.open("w") as file:
-            file.write(HEADER + page(0))
-            file.flush()
-            until(lambda: count(database_url) == 1000, "the first page")
+            write(file, HEADER + page(0) + page(1)[:HALF_A_PAGE])
             process.send_signal(signal.SIGINT)
             until(lambda: "Stopping after the page in hand" in seen(), "the answer to Ctrl+C")
-            file.write(page(1) + page(2))
+            file.write(page(1)[HALF_A_PAGE:] + page(2))
             file.flush()
             out, _ = process.communicate(timeout=60)
         assert process.returncode == 130
@@ -295,9 +298,7 @@ class TestAnInterruptedImport:
 
     def test_ends_at_once_at_the_second_ctrl_c(self, tmp_path: Path, pipe: Path, database_url: str) -> None:
         with importing(str(pipe), tmp_path, database_url) as (process, seen), pipe.open("w") as file:
-            file.write(HEADER + page(0) + reader(5000))
-            file.flush()
-            until(lambda: count(database_url) == 1000, "the first page")
+            write(file, HEADER + page(0) + page(1)[:HALF_A_PAGE])
             process.send_signal(signal.SIGINT)
             until(lambda: "Stopping after the page in hand" in seen(), "the answer to Ctrl+C")
             process.send_signal(signal.SIGINT)
@@ -305,6 +306,17 @@ class TestAnInterruptedImport:
         assert process.returncode == 130
         assert "Traceback" not in seen()
         assert count(database_url) == 1000
+
+
+def write(pipe: TextIO, text: str) -> None:
+    """Write, and wait until the other side has read it all: what it had to do with whole pages of it is done."""
+    pipe.write(text)
+    pipe.flush()
+
+    def unread() -> int:
+        return int.from_bytes(ioctl(pipe, FIONREAD, bytes(4)), sys.byteorder)
+
+    until(lambda: unread() == 0, "the import to read what is there")
 
 
 def page(number: int) -> str:
