@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
@@ -23,16 +23,19 @@ def _url_of(schemes: tuple[str, ...], example: str) -> AfterValidator:
     """A check that a (secret) URL has one of the schemes and a host; ``unix`` needs a path instead."""
 
     def check(value: SecretStr) -> SecretStr:
-        parts = urlsplit(value.get_secret_value().strip())
+        text = value.get_secret_value().strip()
+        try:
+            parts = urlsplit(text)
+            has_place = bool(parts.hostname or (parts.scheme == "unix" and parts.path)) and parts.port != 0
+        except ValueError:  # its own words would repeat the URL, password included
+            raise ValueError(f"needs a host and a port number, like {example}") from None
         if parts.scheme not in schemes:
             raise ValueError(f"must start with {' or '.join(f'{s}://' for s in schemes)}, like {example}")
-        try:
-            port_is_fine = parts.port is None or parts.port > 0
-        except ValueError:
-            port_is_fine = False
-        if not port_is_fine or not (parts.hostname or parts.scheme == "unix"):
+        if "@" in parts.path + parts.fragment:
+            raise ValueError("has a / or # in its password: write them as %2F and %23")
+        if not has_place:
             raise ValueError(f"needs a host and a port number, like {example}")
-        return SecretStr(value.get_secret_value().strip())
+        return SecretStr(text)
 
     return AfterValidator(check)
 
@@ -265,9 +268,8 @@ def masked(value: object) -> str:
 
 def masked_url(url: str) -> str:
     """``url`` without its password and query (a query may carry one, too)."""
-    parts = urlsplit(url)
-    _, at, host = parts.netloc.rpartition("@")
-    user = parts.username or ""
-    password = ":••••••" if parts.password else ""
-    netloc = f"{user}{password}{at}{host}" if at else host
-    return urlunsplit(parts._replace(netloc=netloc, query="", fragment=""))
+    scheme, mark, rest = url.partition("://")
+    place = rest.partition("?")[0].partition("#")[0]
+    credentials, at, host = place.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}{mark}{user}{':••••••' if colon else ''}{at}{host}"

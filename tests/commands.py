@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,17 +101,20 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SEC
 
 
 def processes_of(home: Path) -> list[psutil.Process]:
-    """Every process on this machine whose environment or command line names this home."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            named = str(home) in " ".join(process.cmdline()) or _home_of(process.environ()) == str(home)
-        except (psutil.Error, OSError):
-            continue
-        if named and process.pid != os.getpid():
-            found.append(process)
-    return found
+    """Every process on this machine that works in this home, or was told of it."""
+    return [
+        process for process in psutil.process_iter() if process.pid != os.getpid() and _belongs(process, home)
+    ]
 
 
-def _home_of(variables: Mapping[str, str]) -> str | None:
-    return variables.get("FIXIONMAIL_HOME")
+def _belongs(process: psutil.Process, home: Path) -> bool:
+    looks: tuple[Callable[[], str], ...] = (
+        process.cwd,
+        lambda: " ".join(process.cmdline()),
+        lambda: process.environ().get("FIXIONMAIL_HOME", ""),
+    )
+    for look in looks:
+        with suppress(psutil.Error, OSError):
+            if str(home) in look():
+                return process.status() != psutil.STATUS_ZOMBIE
+    return False

@@ -84,7 +84,7 @@ def test_a_demo_leaves_nothing_running(tmp_path: Path, mode: str) -> None:
 def test_ctrl_c_stops_a_demo_and_everything_it_started(tmp_path: Path) -> None:
     with running(tmp_path, "demo", "--subscribers", "5000") as process:
         home = until(lambda: next(iter((tmp_path / "demo").glob("*")), None), "the demo's home")
-        until(lambda: len(processes_of(home)) >= 5, "its processes")
+        until(lambda: len(processes_of(home)) >= 5, "its servers and processes")
         process.send_signal(signal.SIGINT)
         assert process.wait(50) == 130
     assert until(lambda: not processes_of(home), "all processes to end", 10)

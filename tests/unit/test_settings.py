@@ -183,3 +183,38 @@ def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
 
 def test_a_password_in_the_query_is_not_shown_either() -> None:
     assert "geheim" not in masked_url("unix:///run/redis.sock?password=geheim")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:geheim@ex℀mple.com/db",
+        "postgresql://user:12/geheim@host/db",
+        "postgresql://user:12#geheim@host/db",
+        "postgresql://user:geheim@host:port/db",
+        "postgres//user:geheim@host/db",
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused_without_its_password(load: Load, url: str) -> None:
+    with pytest.raises(SettingsError, match="DATABASE_URL") as caught:
+        load(DATABASE_URL=url)
+    assert "geheim" not in str(caught.value)
+    assert "12" not in str(caught.value)
+
+
+def test_a_password_with_a_slash_is_told_how_to_be_written(load: Load) -> None:
+    with pytest.raises(SettingsError, match="write them as %2F and %23"):
+        load(DATABASE_URL="postgresql://user:12/geheim@host/db")
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:geheim@host:6379/0?password=geheim", "redis://:••••••@host:6379/0"),
+        ("postgresql://user:ge@heim@host/db#geheim", "postgresql://user:••••••@host/db"),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+        ("https://example.com", "https://example.com"),
+    ],
+)
+def test_a_masked_url_keeps_the_place_and_hides_the_rest(url: str, shown: str) -> None:
+    assert masked_url(url) == shown
