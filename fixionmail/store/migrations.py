@@ -138,8 +138,11 @@ def _apply(connection: psycopg.Connection[Any], migration: Migration) -> bool:
 
 def _applied(connection: psycopg.Connection[Any]) -> dict[int, tuple[str, str]]:
     """Version -> (name, checksum) of what is recorded; empty for a database that was never migrated."""
-    known = connection.execute("select to_regproc('public.migrations_v1')").fetchone()
-    if known is None or known[0] is None:
+    # Asked of the table: to_regproc may remember that there was none before we waited for somebody's migration.
+    known = connection.execute(
+        "select from pg_catalog.pg_proc where proname = 'migrations_v1' and pronamespace = 'public'::regnamespace"
+    ).fetchone()
+    if known is None:
         return {}
     row = connection.execute("select public.migrations_v1()").fetchone()
     return {r["version"]: (r["name"], r["checksum"]) for r in (row[0] if row else [])}
