@@ -1,4 +1,4 @@
-"""``fixionmail db``: bring the database up to date, and see where it stands."""
+"""``fixionmail db``: bring the database up to date, see where it stands, and hold all mail back after a restore."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fixionmail.commands.output import AsJson, print_json, print_table
+from fixionmail.commands.session import opened_store
 
 if TYPE_CHECKING:
     from fixionmail.settings import Settings
     from fixionmail.store.migrations import Status
 
-app = typer.Typer(help="Bring the database up to date, and see where it stands.", no_args_is_help=True)
+app = typer.Typer(
+    help="Bring the database up to date, see where it stands, hold and release mail.", no_args_is_help=True
+)
+
+SwitchReason = Annotated[
+    str, typer.Option("--reason", metavar="TEXT", help="Why, for the audit log.", show_default=False)
+]
 
 
 @app.command()
@@ -55,6 +62,34 @@ def status(as_json: AsJson = False) -> None:
         if found.missing:
             typer.echo(f"{len(found.missing)} missing: run fixionmail db migrate.")
     raise typer.Exit(1 if found.missing or found.unknown or found.changed else 0)
+
+
+@app.command()
+def hold(reason: SwitchReason, as_json: AsJson = False) -> None:
+    """Let no mail go out, for instance after a restore, until it is released. Planning and writing go on."""
+    _hold_mail(True, reason, as_json)
+
+
+@app.command()
+def release(reason: SwitchReason, as_json: AsJson = False) -> None:
+    """Let mail go out again."""
+    _hold_mail(False, reason, as_json)
+
+
+def _hold_mail(on: bool, reason: str, as_json: bool) -> None:
+    from fixionmail.subscribers.service import Operator
+
+    who = Operator.of_this_process()
+    with opened_store() as store:
+        changed = store.leases.set_switch(name="mail_held", on=on, by=who.name, host=who.host, reason=reason)
+    if as_json:
+        print_json({"mail_held": on, "verdict": "ok" if changed else "already"})
+        return
+    already = "" if changed else " already"
+    if on:
+        typer.echo(f"Mail is held{already}: nothing goes out until fixionmail db release.")
+    else:
+        typer.echo(f"Mail goes out{already}. Look at fixionmail deliveries list --state uncertain.")
 
 
 def _apply(settings: Settings, as_json: bool) -> None:

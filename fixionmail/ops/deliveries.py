@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from fixionmail.errors import FixionMailError
 from fixionmail.mail.prose import subject_of
 from fixionmail.mail.render import DELIVERY_TAG
 from fixionmail.mail.resend import SentMail, SentPage
@@ -23,6 +24,13 @@ CLOCKS_APART = timedelta(minutes=10)
 """How far the provider's clock and the database's may differ."""
 KEY_LIFETIME = timedelta(hours=24)
 """After that nothing was sent under the key any more."""
+
+
+class UnknownDeliveryError(FixionMailError):
+    """No delivery has that id."""
+
+    def __init__(self, delivery_id: UUID) -> None:
+        super().__init__(f"There is no delivery {delivery_id}.")
 
 
 class SentMails(Protocol):

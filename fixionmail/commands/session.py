@@ -1,0 +1,39 @@
+"""What every command that changes something needs: the store, and somebody's yes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fixionmail.store import Store
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+@contextmanager
+def opened_store() -> Iterator[Store]:
+    """The store that the settings name."""
+    from fixionmail.settings import load_settings
+    from fixionmail.store import open_store
+
+    with open_store(load_settings(), max_connections=1) as store:
+        yield store
+
+
+def confirm(question: str) -> None:
+    """Go on only when somebody at the terminal says yes.
+
+    Raises:
+        InputError: nobody is there to ask.
+    """
+    import sys
+
+    from fixionmail.errors import InputError
+
+    if not sys.stdin.isatty():
+        raise InputError(f"{question} Nobody is here to ask: say --yes.")
+    typer.confirm(question, abort=True, err=True)
