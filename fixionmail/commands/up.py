@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 2.0
 HEADLESS_LOOKS = 15
-"""Without a terminal, one line each so many looks."""
+"""Without a terminal, one line each so many looks, and whenever the mode has changed."""
 
 
 def up(
@@ -61,12 +61,13 @@ def _show(settings: Settings, store: Store, stack: Stack, stop: threading.Event)
                 live.update(_view(settings, store, stack), refresh=True)
         typer.echo("Stopping: what has been begun is finished first ...")
         return
-    looks = 0
+    looks, mode_before = 0, ""
     while not stop.wait(LOOK_SECONDS):
-        stack.tend()
-        if looks % HEADLESS_LOOKS == 0:
-            typer.echo(_line(settings, store, stack))
-        looks += 1
+        stack.supervisor.tend()
+        mode, line = _line(settings, store, stack)
+        if looks % HEADLESS_LOOKS == 0 or mode != mode_before:
+            typer.echo(line)
+        looks, mode_before = looks + 1, mode
 
 
 def _view(settings: Settings, store: Store, stack: Stack) -> RenderableType:
@@ -82,13 +83,14 @@ def _view(settings: Settings, store: Store, stack: Stack) -> RenderableType:
         return Text(str(error), style="red")
 
 
-def _line(settings: Settings, store: Store, stack: Stack) -> str:
+def _line(settings: Settings, store: Store, stack: Stack) -> tuple[str, str]:
+    """The mode, or why it is not known, and how things stand."""
     from fixionmail.errors import FixionMailError
     from fixionmail.ops.status import funnel, look
 
     try:
         seen = look(settings, store, stack.redis_url)
     except FixionMailError as error:
-        return str(error)
+        return str(error), str(error)
     counts = ", ".join(f"{n} {what}" for what, n in funnel(seen.overview).items())
-    return f"{seen.overview.now:%H:%M:%S} UTC  {seen.mode}: {counts}"
+    return seen.mode, f"{seen.overview.now:%H:%M:%S} UTC  {seen.mode}: {counts}"
