@@ -49,3 +49,8 @@ bench: setup
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@$(BIN)/python -m tests.benchmarks.tick
 	@$(BIN)/python -m tests.benchmarks.worker
+
+# Real processes under random faults, then an independent count: make chaos SECONDS=600 SEED=7 SUBSCRIBERS=10000
+chaos: setup
+	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(SUBSCRIBERS),--subscribers $(SUBSCRIBERS))

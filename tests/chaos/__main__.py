@@ -1,0 +1,147 @@
+"""Run the deployment under random faults, let it settle, and count.
+
+    python -m tests.chaos [--seconds 60] [--seed N] [--subscribers 1000]
+
+Exit code 0: no mail lost, none sent twice. The seed replays the same faults at the same moments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import secrets
+import sys
+import tempfile
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+
+from uuid_utils.compat import uuid7
+
+from fixionmail.errors import FixionMailError
+from fixionmail.models import NewSubscriber
+from fixionmail.schedule import occurrences
+from fixionmail.store import Store
+from fixionmail.store.direct import DirectTransport
+from tests.chaos import faults
+from tests.chaos.deployment import Deployment, deployed
+from tests.chaos.verdict import Verdict, is_settled, judge
+
+SETTLE_SECONDS = 240.0
+
+
+def main() -> None:
+    """Run it from the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
+    parser.add_argument("--subscribers", type=int, default=1000)
+    parser.add_argument("--keep", type=Path, help="a folder to keep everything in")
+    wanted = parser.parse_args()
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # Postgres dies on purpose here
+    print(f"seed {wanted.seed}, {wanted.seconds:g} s of faults, {wanted.subscribers} subscribers", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        home = wanted.keep or Path(scratch)
+        home.mkdir(parents=True, exist_ok=True)
+        sys.exit(run(home, wanted.seed, wanted.seconds, wanted.subscribers))
+
+
+def run(home: Path, seed: int, seconds: float, subscribers: int) -> int:
+    """One run; the exit code."""
+    with deployed(home, seed) as deployment:
+        struck = _hurt(deployment, random.Random(seed), seconds, subscribers)
+        settled_after = _settle(deployment)
+        verdict = judge(deployment.database_url, home / "ledger.jsonl")
+        for kind, n in sorted((struck + Counter(deployment.provider.faults.struck())).items()):
+            print(f"{n:6}  {kind}")
+        restarts = sum(service.starts - 1 for service in deployment.services)
+    return _tell(verdict, seed, settled_after, restarts, struck.total(), subscribers)
+
+
+def _hurt(deployment: Deployment, dice: random.Random, seconds: float, subscribers: int) -> Counter[str]:
+    """Add subscribers who are due now all the time, and strike about once a second."""
+    store = Store.over(DirectTransport(deployment.database_url, 1, call_seconds=1), patience_seconds=0)
+    started = time.monotonic()
+    struck: Counter[str] = Counter()
+    under_way: list[tuple[float, faults.Hurt]] = []
+    strike_at = started + 3
+    added = 0
+    while (now := time.monotonic()) < started + seconds or added < subscribers:
+        deployment.tend()
+        under_way = _cured(under_way, now)
+        if now >= strike_at and now < started + seconds:
+            hurt = dice.choice(faults.ALL)(deployment, dice)
+            struck[hurt.name] += 1
+            under_way.append((now + hurt.seconds, hurt))
+            strike_at = now + dice.uniform(0.5, 1.5)
+        wanted = min(subscribers, int(subscribers * (now - started) / seconds) + 1)
+        added += _add(store, added, wanted)
+        time.sleep(0.1)
+    _cured(under_way, float("inf"))
+    store.close()
+    return struck
+
+
+def _cured(under_way: list[tuple[float, faults.Hurt]], now: float) -> list[tuple[float, faults.Hurt]]:
+    for ends_at, hurt in under_way:
+        if now >= ends_at:
+            hurt.cure()
+    return [(ends_at, hurt) for ends_at, hurt in under_way if now < ends_at]
+
+
+def _add(store: Store, have: int, wanted: int) -> int:
+    now = datetime.now(UTC)
+    at = f"{now:%H:%M}"
+    due = next(occurrences(timezone="UTC", delivery_time=at, from_date=now.date()))
+    rows = [
+        NewSubscriber(
+            user_id=uuid7(),
+            email=f"reader{n}@example.com",
+            timezone="UTC",
+            delivery_time=at,
+            story_bible={},
+            unsubscribe_token=secrets.token_urlsafe(24),
+            due=due,
+        )
+        for n in range(have, wanted)
+    ]
+    if not rows:
+        return 0
+    try:
+        store.subscribers.add(rows)
+    except FixionMailError:
+        return 0  # the database is away: they come with the next page
+    return len(rows)
+
+
+def _settle(deployment: Deployment) -> float:
+    """Let it recover; seconds it took, at most :data:`SETTLE_SECONDS`."""
+    deployment.provider.faults.clear()
+    started = time.monotonic()
+    while not is_settled(deployment.database_url) and time.monotonic() < started + SETTLE_SECONDS:
+        deployment.revive_postgres()
+        deployment.revive_redis()
+        deployment.tend()
+        time.sleep(0.5)
+    return time.monotonic() - started
+
+
+def _tell(verdict: Verdict, seed: int, settled_after: float, restarts: int, struck: int, wanted: int) -> int:
+    ends = ", ".join(f"{n} {state}" for state, n in sorted(verdict.ends.items()))
+    print(f"{struck} faults, {restarts} restarts; settled {settled_after:.1f} s after the last")
+    print(f"{verdict.subscribers} subscribers: {ends}; {verdict.mails} mails in the provider's ledger")
+    problems = list(verdict.problems)
+    if verdict.subscribers != wanted:
+        problems.append(f"{wanted} subscribers were added, {verdict.subscribers} are known")
+    for problem in problems[:20]:
+        print(f"  {problem}")
+    print(f"{'FAILED' if problems else 'passed'}: {len(problems)} problems, seed {seed}")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    main()
