@@ -1,0 +1,18 @@
+FROM python:3.12-slim AS build
+WORKDIR /src
+COPY pyproject.toml constraints.txt README.md CHANGELOG.md cli.py ./
+COPY fixionmail fixionmail
+COPY console console
+COPY supabase supabase
+RUN python -m venv /opt/fixionmail \
+ && /opt/fixionmail/bin/pip install --no-cache-dir --constraint constraints.txt .
+
+FROM python:3.12-slim
+RUN useradd --create-home fixionmail && install --directory --owner=fixionmail /home/fixionmail/data
+COPY --from=build /opt/fixionmail /opt/fixionmail
+USER fixionmail
+WORKDIR /home/fixionmail
+ENV PATH=/opt/fixionmail/bin:$PATH PYTHONUNBUFFERED=1
+# Exec form: the process itself gets SIGTERM, and stops warmly. What runs is the command, or SERVICE_TYPE.
+ENTRYPOINT ["fixionmail"]
+CMD ["run"]
