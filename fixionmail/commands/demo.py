@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from fixionmail.commands.output import AsJson, print_json
 
 if TYPE_CHECKING:
     from fixionmail.demo import Demo, DemoResult, Progress
@@ -26,7 +27,7 @@ def demo(
     mode: Annotated[Mode, typer.Option(help="queue: RQ workers. fallback: no Redis.")] = Mode.QUEUE,
     copies: Annotated[int, typer.Option(min=1, max=8, help="How many of each process.")] = 1,
     timeout: Annotated[float, typer.Option(min=5, help="Seconds to wait for the last mail.")] = 300.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Only the result, for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make readers in many zones who are due now, run everything, and count the mails in the outbox.
 

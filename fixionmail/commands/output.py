@@ -45,9 +45,10 @@ def console() -> Console:
     return Console(markup=False, highlight=False, emoji=False)
 
 
-def print_json(document: Mapping[str, Any]) -> None:
+def print_json(document: Mapping[str, Any], *, on_one_line: bool = False) -> None:
     """Print one JSON document with its ``schema``, in ASCII."""
-    typer.echo(json.dumps({"schema": SCHEMA, **document}, indent=2, default=_as_json))
+    indent = None if on_one_line else 2
+    typer.echo(json.dumps({"schema": SCHEMA, **document}, indent=indent, default=_as_json))
 
 
 def _as_json(value: object) -> str:

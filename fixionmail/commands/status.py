@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fixionmail.commands.output import AsJson, print_json
 from fixionmail.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ WATCH_SECONDS = 2.0
 
 
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    as_json: AsJson = False,
     watch: Annotated[
         bool, typer.Option("--watch", help="Look again every two seconds, until Ctrl+C.")
     ] = False,
@@ -35,13 +35,13 @@ def status(
     if not watch:
         seen = _look(settings)
         if as_json:
-            typer.echo(json.dumps(seen.to_json(), ensure_ascii=False))
+            print_json(seen.to_json())
         else:
             Console().print(view(seen))
         return
     if as_json:
         while True:
-            typer.echo(json.dumps(_look(settings).to_json(), ensure_ascii=False))
+            print_json(_look(settings).to_json(), on_one_line=True)
             time.sleep(WATCH_SECONDS)
     with Live(view(_look(settings)), auto_refresh=False) as live:
         while True:

@@ -15,7 +15,6 @@ from fixionmail.models import LeaderRow, Overview, ProcessRow
 from fixionmail.settings import Settings
 from fixionmail.store import Store
 
-SCHEMA = 1
 LOOPS = ("scheduler", "delivery")
 
 
@@ -51,10 +50,9 @@ class Status:
         return next((row for row in self.overview.leaders if row.name == loop and row.held), None)
 
     def to_json(self) -> dict[str, Any]:
-        """For scripts; ``schema`` grows when a field changes its meaning."""
+        """For scripts."""
         view = self.overview
         return {
-            "schema": SCHEMA,
             "now": view.now.isoformat(),
             "mode": self.mode,
             "mode_since": self.mode_since,
