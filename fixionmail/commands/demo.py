@@ -69,9 +69,7 @@ def _with_progress(wanted: Demo) -> DemoResult:
 
 def _tell(result: DemoResult, as_json: bool) -> None:
     if as_json:
-        typer.echo(
-            json.dumps({"schema": 1, **asdict(result), "outbox": str(result.outbox)}, ensure_ascii=False)
-        )
+        print_json(asdict(result))
         return
     typer.echo(
         f"{result.subscribers} subscribers, {result.stories} stories, {result.sent} sent, "
