@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -57,6 +58,8 @@ class Runner:
         self._lead = Leadership(store.leases, loop.name, self.process)
         self._started_at = datetime.now(UTC)
         self._last: dict[str, Any] = {}
+        self._renewing, self._ticking = threading.Lock(), threading.Lock()
+        self._stopped = False
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
@@ -75,6 +78,10 @@ class Runner:
 
     def stop(self) -> None:
         """Let a tick under way end, give the lease up, and take the process off the list."""
+        # APScheduler waits for what runs with its own lock held, which what runs needs to set its next time:
+        # so let it end first, and let nothing begin.
+        with self._ticking, self._renewing:
+            self._stopped = True
         self._scheduler.shutdown(wait=True)
         self._lead.release()
         try:
@@ -84,6 +91,11 @@ class Runner:
         self._log.info("stopped", process=self.process)
 
     def _keep_lease(self) -> None:
+        with self._renewing:
+            if not self._stopped:
+                self._renew()
+
+    def _renew(self) -> None:
         info = {**self._loop.info(), **self._last}
         if self._lead.renew({**info, "host": socket.gethostname(), "pid": os.getpid()}):
             self._tick_in(0)
@@ -106,6 +118,11 @@ class Runner:
         self._last["next_tick_at"] = at.isoformat()
 
     def _tick(self) -> None:
+        with self._ticking:
+            if not self._stopped:
+                self._tick_once()
+
+    def _tick_once(self) -> None:
         fence, now = self._lead.fence, self._lead.now
         if fence is None or now is None:
             return
