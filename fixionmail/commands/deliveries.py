@@ -147,7 +147,7 @@ def cancel(ids: Ids, reason: Reason = "no reason given", yes: Yes = False, as_js
 
 @app.command()
 def duplicates(
-    days: Annotated[int, typer.Option(min=1, help="How many local dates to look back.")] = 31,
+    days: Annotated[int, typer.Option(min=1, help="How many days to look back.")] = 7,
     as_json: AsJson = False,
 ) -> None:
     """Look for second mails, and for what could hide one. Exit code 1 when something is found."""

@@ -287,7 +287,7 @@ declare
   v_was scheduled_deliveries := lock_delivery_v1(p_delivery);
   v_state text := case when p_sent then 'sent' else 'missed' end;
   v_answer jsonb := not_as_seen_v1(v_was, p_seen_state, case when p_sent
-    then v_was.provider_id = p_provider_id and v_was.state in ('sent', 'delivered', 'bounced', 'complained', 'failed')
+    then v_was.provider_id = p_provider_id and was_accepted_v1(v_was.state)
     else v_was.state = 'missed' end);
   v_other uuid;
 begin
@@ -332,8 +332,17 @@ as $$
    where x.indisunique is distinct from true or not x.indisvalid
 $$;
 
+-- True for the states of a delivery that the provider took.
+create function was_accepted_v1(p_state text)
+returns boolean
+language sql immutable
+as $$
+  select p_state in ('sent', 'delivered', 'bounced', 'complained', 'failed')
+$$;
+
 -- What looks like a second mail, or could hide one, at most p_limit of each kind: rows of kind, subject, deliveries,
--- detail. p_since bounds the scan of deliveries by their local date. Always empty while the constraints hold.
+-- detail. p_since bounds the scan of deliveries by their local date. Always empty while the constraints hold. First the
+-- few that occur twice, then what there is to say of them: the whole table is only counted.
 create function find_duplicates_v1(p_since date, p_limit integer)
 returns jsonb
 language plpgsql stable security definer
@@ -341,25 +350,37 @@ set search_path = public, pg_temp
 as $$
 begin
   return (
-    with accepted as (
-      select id, user_id, story_id, kind, local_date from scheduled_deliveries
-       where local_date >= p_since and state in ('sent', 'delivered', 'bounced', 'complained', 'failed')),
+    with stories_twice as (
+      select story_id from scheduled_deliveries
+       where local_date >= p_since and was_accepted_v1(state) and story_id is not null
+       group by story_id having count(*) > 1 limit p_limit),
+    dates_twice as (
+      select user_id, local_date from scheduled_deliveries
+       where local_date >= p_since and was_accepted_v1(state) and kind = 'daily'
+       group by user_id, local_date having count(*) > 1 limit p_limit),
+    deliveries_twice as (
+      select delivery_id from mail_batch_items
+       where outcome = 'accepted' group by delivery_id having count(*) > 1 limit p_limit),
     rows as (
-      (select 'same_story' as kind, story_id::text as subject, jsonb_agg(id order by id) as deliveries,
-              'one story, accepted ' || count(*) || ' times' as detail
-         from accepted where story_id is not null group by story_id having count(*) > 1 limit p_limit)
+      select 'same_story' as kind, d.story_id::text as subject, jsonb_agg(d.id order by d.id) as deliveries,
+             'one story, accepted ' || count(*) || ' times' as detail
+        from stories_twice join scheduled_deliveries d using (story_id)
+       where was_accepted_v1(d.state) group by d.story_id
       union all
-      (select 'same_date', user_id::text, jsonb_agg(id order by id), local_date || ', accepted ' || count(*) || ' times'
-         from accepted where kind = 'daily' group by user_id, local_date having count(*) > 1 limit p_limit)
+      select 'same_date', d.user_id::text, jsonb_agg(d.id order by d.id),
+             d.local_date || ', accepted ' || count(*) || ' times'
+        from dates_twice join scheduled_deliveries d using (user_id, local_date)
+       where was_accepted_v1(d.state) and d.kind = 'daily' group by d.user_id, d.local_date
       union all
-      (select 'accepted_twice', delivery_id::text, jsonb_build_array(delivery_id),
-              'provider ids ' || string_agg(coalesce(provider_id, 'unknown'), ', ' order by batch_id)
-         from mail_batch_items where outcome = 'accepted' group by delivery_id having count(*) > 1 limit p_limit)
+      select 'accepted_twice', i.delivery_id::text, jsonb_build_array(i.delivery_id),
+             'provider ids ' || string_agg(coalesce(i.provider_id, 'unknown'), ', ' order by i.batch_id)
+        from deliveries_twice join mail_batch_items i using (delivery_id)
+       where i.outcome = 'accepted' group by i.delivery_id
       union all
       (select 'sent_without_id', id::text, jsonb_build_array(id), 'it is ' || state
          from scheduled_deliveries where state in ('sent', 'delivered') and provider_id is null limit p_limit)
       union all
-      (select 'constraint', name, '[]', problem from broken_constraints_v1()))
+      select 'constraint', name, '[]', problem from broken_constraints_v1())
     select jsonb_build_object('findings', coalesce(jsonb_agg(to_jsonb(r) order by r.kind, r.subject), '[]'))
       from rows r);
 end
@@ -368,4 +389,4 @@ $$;
 call close_to_clients_v1(array[]::text[], array[
   'delivery_row_v1', 'list_deliveries_v1', 'show_delivery_v1', 'lock_delivery_v1', 'not_as_seen_v1', 'refused_v1',
   'record_change_v1', 'maybe_out_since_v1', 'retry_refusal_v1', 'retry_delivery_v1', 'cancel_delivery_v1', 'redraft_v1',
-  'resolve_delivery_v1', 'broken_constraints_v1', 'find_duplicates_v1']);
+  'resolve_delivery_v1', 'broken_constraints_v1', 'was_accepted_v1', 'find_duplicates_v1']);

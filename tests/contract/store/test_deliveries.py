@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, LiteralString
 from uuid import UUID
 
+import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
 from fixionmail.models import DeliveryChange, DeliveryRecord, Outcome, Verdict
+from tests.commands import until
 from tests.contract.store.world import HOUR, TODAY, World, now
 
 WHO = {"by": "ada", "host": "desk", "reason": "because"}
@@ -541,6 +544,51 @@ class TestResolve:
     def test_of_nothing_is_gone(self, world: World) -> None:
         assert resolve_sent(world, uuid7()) == GONE
         assert resolve_not_sent(world, uuid7()) == GONE
+
+
+class TestLocks:
+    """A change waits for whoever has the delivery or its batch, and takes the batch first, as sending does."""
+
+    def meanwhile(
+        self, world: World, cancel_it: Callable[[], DeliveryChange], *steps: LiteralString
+    ) -> DeliveryChange:
+        """The answer to a change made while another session has taken the first step and not yet the others."""
+        with psycopg.connect(world.connection.info.dsn, password=world.connection.info.password) as other:
+            other.execute("set lock_timeout = '2s'")
+            other.execute(steps[0])
+            with ThreadPoolExecutor(1) as hand:
+                change = hand.submit(cancel_it)
+                until(lambda: self.waits_for(world, other.info.backend_pid), "the change to wait")
+                for step in steps[1:]:
+                    other.execute(step)
+                other.commit()
+                return change.result()
+
+    def waits_for(self, world: World, pid: int) -> bool:
+        return bool(
+            world.value("select count(*) from pg_stat_activity where %s = any(pg_blocking_pids(pid))", pid)
+        )
+
+    def test_the_batch_is_taken_before_the_delivery(self, world: World) -> None:
+        _, (member,) = world.sealed()
+        answer = self.meanwhile(
+            world,
+            lambda: cancel(world, member, "sending"),
+            "update mail_batches set first_used_at = now(), state = 'sending'",
+            "update scheduled_deliveries set updated_at = now()",
+        )
+        assert answer.reason == "it is being sent: it may already have gone out"
+
+    def test_what_has_become_of_the_delivery_in_the_meantime_counts(self, world: World) -> None:
+        (member,) = world.deliveries()
+        be(world, member, "missed")
+        answer = self.meanwhile(
+            world,
+            lambda: retry(world, member, "missed"),
+            "update scheduled_deliveries set state = 'cancelled'",
+        )
+        assert answer == changed("cancelled")
+        assert state(world, member) == "cancelled"
 
 
 CONSTRAINTS: list[tuple[str, LiteralString, LiteralString]] = [
