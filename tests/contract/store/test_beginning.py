@@ -172,6 +172,17 @@ class TestTheWindow:
         assert world.begin(batch).verdict is Verdict.WINDOW
         assert world.state("scheduled_deliveries", member) == "uncertain"
 
+    def test_nor_does_a_definite_answer_to_the_next_hand_make_up_for_one_that_died(
+        self, world: World
+    ) -> None:
+        batch, _, (member,) = world.sending()
+        world.lapse(batch)
+        next_hand = world.begin(batch, "b")
+        world.settle(batch, next_hand.token, Outcome.QUOTA, error="monthly quota", wait_seconds=0)
+        age(world, batch, "first_used_at", 23.1)
+        assert world.begin(batch, "b").verdict is Verdict.WINDOW
+        assert world.state("scheduled_deliveries", member) == "uncertain"
+
     def test_the_bytes_are_dropped(self, world: World) -> None:
         batch, _ = world.sealed()
         age(world, batch, "send_until", 11)

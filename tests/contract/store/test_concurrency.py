@@ -10,7 +10,7 @@ from threading import Barrier
 from typing import TypeVar
 from uuid import UUID
 
-from fixionmail.models import DueSubscriber, Planned, Verdict
+from fixionmail.models import Planned, PlannedJob, Verdict
 from fixionmail.store import Store
 from tests.contract.store.world import World, new_subscriber, planned
 
@@ -34,15 +34,18 @@ class TestPlanners:
     def test_with_opposite_orders_do_not_block_each_other(self, world: World) -> None:
         jobs = impatient(world).jobs
         for _ in range(3):
-            world.subscribe(200)
-            due = world.due_subscribers()
+            world.subscribe(500)
+            seen = world.due_subscribers()
             fence = world.lead("scheduler")
+            plans = [
+                [planned(subscriber.user_id, seen=subscriber.next_due_at) for subscriber in order]
+                for order in (seen, seen[::-1])
+            ]
 
-            def plan(hand: int, due: list[DueSubscriber] = due, fence: int = fence) -> Planned:
-                plans = [planned(subscriber.user_id, seen=subscriber.next_due_at) for subscriber in due]
-                return jobs.plan(fence=fence, sweep_seconds=60, plan=plans[:: 1 if hand else -1])
+            def plan(hand: int, fence: int = fence, plans: list[list[PlannedJob]] = plans) -> Planned:
+                return jobs.plan(fence=fence, sweep_seconds=60, plan=plans[hand])
 
-            assert sorted(len(result.job_ids) for result in at_once(2, plan)) == [0, 200]
+            assert sorted(len(result.job_ids) for result in at_once(2, plan)) == [0, 500]
 
     def test_importing_the_same_addresses_from_both_ends_adds_each_once(self, world: World) -> None:
         subscribers = impatient(world).subscribers

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from fixionmail.models import Planned, PlannedJob
-from tests.contract.store.world import HOUR, TODAY, World, now, planned
+from tests.contract.store.world import HOUR, TODAY, World, due, now, planned
 
 
 def plan(world: World, jobs: list[PlannedJob], *, sweep: float = 60) -> Planned:
@@ -78,6 +78,16 @@ class TestPlanning:
         plan(world, [first])
         assert plan(world, [second]).job_ids == ()
         assert world.column("select id from story_jobs") == [first.job_id]
+
+    def test_a_subscriber_whose_time_was_changed_in_between_is_left_alone(self, world: World) -> None:
+        job = due_job(world)
+        later = due(due_at=now() + HOUR)
+        world.store.subscribers.change(
+            job.user_id, timezone=None, delivery_time="9:00", story_bible=None, due=later
+        )
+        assert plan(world, [job]).job_ids == ()
+        (unmoved,) = world.store.jobs.due_subscribers(until=now() + 2 * HOUR, limit=10)
+        assert (unmoved.next_local_date, unmoved.next_due_at) == (later.local_date, later.due_at)
 
     def test_a_subscriber_paused_in_between_is_left_alone(self, world: World) -> None:
         job = due_job(world)
