@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -209,9 +209,8 @@ class TestSessionsThatEnd:
         with psycopg.connect(dsn(world)) as other, ThreadPoolExecutor(1) as pool:
             other.execute("select from story_jobs for update")
             claim = pool.submit(world.claim, job)
-            waiting = "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-            eventually(lambda: bool(world.column(waiting)))
-            world.change(f"select pg_terminate_backend(pid) from ({waiting}) w")
+            world.wait_for_lock_waiters(1)
+            world.change("select pg_terminate_backend(%s)", *world.lock_waiters())
             other.rollback()
             assert claim.result(timeout=20).verdict is Verdict.GO
         assert world.row("story_jobs", job)["attempt"] == 1
@@ -337,11 +336,3 @@ def dsn(world: World) -> str:
     """Where the world's database is, as psycopg knows it."""
     info = world.connection.info
     return f"host={info.host} port={info.port} user={info.user} password={info.password} dbname={info.dbname}"
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Wait until it holds."""
-    ends_at = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < ends_at, "it never came to pass"
-        time.sleep(0.01)

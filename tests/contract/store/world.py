@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -73,6 +74,19 @@ class World:
         with self.connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute("select * from audit_log order by id").fetchall()
         return [row for row in rows if action in (None, row["action"])]
+
+    def lock_waiters(self) -> list[int]:
+        """The processes of sessions that wait for somebody's lock."""
+        return self.column(
+            "select pid from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        )
+
+    def wait_for_lock_waiters(self, count: int) -> None:
+        """Until as many sessions wait for somebody's lock."""
+        ends_at = time.monotonic() + 20
+        while len(self.lock_waiters()) < count:
+            assert time.monotonic() < ends_at, "nobody waits"
+            time.sleep(0.01)
 
     # Subscribers and jobs
 
