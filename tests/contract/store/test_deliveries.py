@@ -554,7 +554,7 @@ class TestLocks:
     ) -> DeliveryChange:
         """The answer to a change made while another session has taken the first step and not yet the others."""
         with psycopg.connect(world.connection.info.dsn, password=world.connection.info.password) as other:
-            other.execute("set lock_timeout = '2s'")
+            other.execute("set lock_timeout = '300ms'")
             other.execute(steps[0])
             with ThreadPoolExecutor(1) as hand:
                 change = hand.submit(cancel_it)
