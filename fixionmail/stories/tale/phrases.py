@@ -20,7 +20,7 @@ def clean_phrase(text: str) -> str:
     text = unicodedata.normalize("NFC", _LINK.sub(" ", _TAG.sub(" ", text[:1_000])))
     first_sentence = re.split(r"[.!?;:\n\r]", text.strip(), maxsplit=1)[0]
     kept = "".join(c if _may_stay(c) else " " for c in first_sentence).replace("'", "’")
-    words = kept.replace(" ,", ",").split()
+    words = re.sub(r"\s+,", ",", kept).split()
     while words and len(" ".join(words)) > LONGEST:
         words.pop()
     phrase = " ".join(words).strip("’-,& ")

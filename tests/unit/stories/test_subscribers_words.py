@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fixionmail.stories.tale.cast import HE, SHE, Pronouns, read_character
@@ -35,6 +35,7 @@ def test_a_phrase_is_short_clean_and_says_what_was_typed(typed: str, phrase: str
     assert clean_phrase(typed) == phrase
 
 
+@example("0+%,A")
 @given(st.text(max_size=300))
 def test_no_phrase_holds_markup_template_signs_or_line_breaks(typed: str) -> None:
     phrase = clean_phrase(typed)
