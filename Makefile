@@ -25,8 +25,9 @@ demo: setup
 test: setup
 	@$(BIN)/python -m pytest -n 2 -q
 
-# The tests that take minutes: faults and loads that the quick ones sample.
+# The tests that take minutes: faults and loads that the quick ones sample, and property tests on new examples.
 test-slow: setup
+	@HYPOTHESIS_PROFILE=exploring $(BIN)/python -m pytest -n 2 -q tests/unit
 	@$(BIN)/python -m pytest -n 2 -q -m slow
 
 # The database's tests on Debian's PostgreSQL 15 instead of the bundled one.

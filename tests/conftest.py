@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from redis import Redis
 
 from fixionmail.processes.redis import embedded_redis
@@ -15,6 +17,11 @@ from fixionmail.store.direct import DirectTransport
 from tests.postgres import PostgresServer, running_postgres
 
 CONNECTIONS = 8
+
+# The same examples in every run, so that a red run is the change's doing; `make test-slow` looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("exploring", max_examples=2000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
 @pytest.fixture(scope="session")

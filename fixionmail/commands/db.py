@@ -151,20 +151,10 @@ def _status(settings: Settings) -> Status:
     with database_url(settings) as url:
         if url is not None:
             return migrations.status(url)
-    return _status_over_https(settings)
-
-
-def _status_over_https(settings: Settings) -> Status:
-    from fixionmail.errors import DatabaseOutdatedError
-    from fixionmail.store import migrations
     from fixionmail.store.rpc import RpcTransport
 
     with closing(RpcTransport.from_settings(settings, max_connections=1)) as transport:
-        try:
-            rows = transport.call("migrations_v1", {})
-        except DatabaseOutdatedError:  # not even the first migration is there
-            rows = []
-    return migrations._compare({row["version"]: (row["name"], row["checksum"]) for row in rows})
+        return migrations.status_through(transport)
 
 
 def _states(found: Status) -> Iterator[tuple[str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,10 +13,10 @@ import typer
 
 from fixionmail.commands import subscribers_import
 from fixionmail.commands.output import AsJson, clean, print_facts, print_json, print_table
+from fixionmail.commands.session import Yes, confirm, opened_store
 
 if TYPE_CHECKING:
     from fixionmail.models import Subscriber
-    from fixionmail.store import Store
     from fixionmail.subscribers.service import Changed
 
 app = typer.Typer(help="Who gets stories: sign up, look, change, pause, remove.", no_args_is_help=True)
@@ -69,7 +68,7 @@ def add(
         delivery_time=delivery_time,
         preferences=_preferences(genre, setting, character),
     )
-    with _store() as store:
+    with opened_store() as store:
         (answer,) = service.add(store, [wanted], datetime.now(UTC))
         subscriber = service.find(store, wanted.email)
     words = {
@@ -91,7 +90,7 @@ def list_(
     """List subscribers in the order of their addresses."""
     from fixionmail.subscribers import service
 
-    with _store() as store:
+    with opened_store() as store:
         found = list(islice(service.listed(store, status=status, search=search), limit + 1))
     shown, more = found[:limit], len(found) > limit
     if as_json:
@@ -111,7 +110,7 @@ def show(who: Who, as_json: AsJson = False) -> None:
     """Show one subscriber with the last deliveries."""
     from fixionmail.subscribers import service
 
-    with _store() as store:
+    with opened_store() as store:
         subscriber = service.find(store, who, deliveries=DELIVERIES_SHOWN)
     if as_json:
         print_json({"subscriber": _as_json(subscriber, deliveries=True)})
@@ -132,7 +131,7 @@ def pause(who: Who, reason: Reason = None, as_json: AsJson = False) -> None:
     """Stop somebody's mail until they are resumed. What has not left yet is withdrawn."""
     from fixionmail.subscribers import service
 
-    with _store() as store:
+    with opened_store() as store:
         changed = service.pause(store, who, reason=reason, operator=service.Operator.of_this_process())
     _tell_change(changed, "is paused", as_json)
 
@@ -150,7 +149,7 @@ def resume(
     """Send somebody stories again, from their next delivery time on."""
     from fixionmail.subscribers import service
 
-    with _store() as store:
+    with opened_store() as store:
         changed = service.resume(
             store,
             who,
@@ -166,16 +165,16 @@ def resume(
 def remove(
     who: Who,
     reason: Reason = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Stop somebody's mail for good. Their history is kept, and add takes them back."""
     from fixionmail.subscribers import service
 
-    with _store() as store:
+    with opened_store() as store:
         subscriber = service.find(store, who)
         if not yes:
-            _confirm(f"Remove {clean(subscriber.email)} ({subscriber.status})?")
+            confirm(f"Remove {clean(subscriber.email)} ({subscriber.status})?")
         changed = service.remove(
             store, str(subscriber.user_id), reason=reason, operator=service.Operator.of_this_process()
         )
@@ -203,7 +202,7 @@ def change(
     wanted = {
         name: check_preference(name, text) for name, text in _preferences(genre, setting, character).items()
     }
-    with _store() as store:
+    with opened_store() as store:
         changed = service.change(
             store,
             who,
@@ -213,25 +212,6 @@ def change(
             now=datetime.now(UTC),
         )
     _tell_change(changed, "is changed", as_json)
-
-
-@contextmanager
-def _store() -> Iterator[Store]:
-    from fixionmail.settings import load_settings
-    from fixionmail.store import open_store
-
-    with open_store(load_settings(), max_connections=1) as store:
-        yield store
-
-
-def _confirm(question: str) -> None:
-    import sys
-
-    from fixionmail.errors import InputError
-
-    if not sys.stdin.isatty():
-        raise InputError(f"{question} Nobody is here to ask: say --yes.")
-    typer.confirm(question, abort=True, err=True)
 
 
 def _preferences(genre: str | None, setting: str | None, character: str | None) -> dict[str, str]:

@@ -18,7 +18,7 @@ from fixionmail.models import (
     Membership,
     Verdict,
 )
-from fixionmail.store.transport import Caller
+from fixionmail.store.transport import Caller, instant
 
 SEARCHED = 5000
 """How many deliveries of each state, newest due first, a search looks at."""
@@ -153,7 +153,7 @@ def _delivery(row: dict[str, Any]) -> Delivery:
         reason=row["reason"] or "",
         generation=row["generation"],
         provider_id=row["provider_id"],
-        sent_at=_instant(row["sent_at"]),
+        sent_at=instant(row["sent_at"]),
         title=row["title"] or "",
     )
 
@@ -183,7 +183,7 @@ def _membership(row: dict[str, Any]) -> Membership:
         provider_id=row["provider_id"],
         last_status=row["last_status"],
         last_error=row["last_error"] or "",
-        first_used_at=_instant(row["first_used_at"]),
+        first_used_at=instant(row["first_used_at"]),
     )
 
 
@@ -196,7 +196,3 @@ def _audit(row: dict[str, Any]) -> AuditRow:
         reason=row["reason"],
         result=row["result"],
     )
-
-
-def _instant(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from fixionmail.models import Brief, Claim, DueSubscriber, Planned, PlannedJob, Story, Verdict
-from fixionmail.store.transport import Caller
+from fixionmail.store.transport import Caller, instant
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _due_subscriber(row: dict[str, Any]) -> DueSubscriber:
         delivery_time=row["delivery_time"],
         next_local_date=date.fromisoformat(row["next_local_date"]),
         next_due_at=datetime.fromisoformat(row["next_due_at"]),
-        last_due_at=datetime.fromisoformat(row["last_due_at"]) if row["last_due_at"] else None,
+        last_due_at=instant(row["last_due_at"]),
     )
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from fixionmail.errors import DatabaseError
 from fixionmail.models import Begun, Letter, MailAnswer, Opened, Outlook, Verdict
-from fixionmail.store.transport import Caller
+from fixionmail.store.transport import Caller, instant
 
 _CODEC = "zlib"
 _FASTEST = 1
@@ -35,10 +35,10 @@ class MailLine:
             due=row["due"],
             ready=row["ready"],
             requests=row["requests"],
-            next_at=_instant(row["next_at"]),
+            next_at=instant(row["next_at"]),
             rate=row["rate"],
             held=row["held"],
-            paused_until=_instant(row["paused_until"]),
+            paused_until=instant(row["paused_until"]),
             paused_reason=row["paused_reason"] or "",
         )
 
@@ -136,7 +136,3 @@ def _letters(rows: Sequence[dict[str, Any]]) -> tuple[Letter, ...]:
         )
         for row in rows
     )
-
-
-def _instant(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

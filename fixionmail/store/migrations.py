@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -70,6 +70,18 @@ def status(url: str) -> Status:
         return _compare(_applied(connection))
 
 
+def status_through(transport: Transport) -> Status:
+    """As :func:`status`, over a transport; one that lacks even the first migration lacks them all.
+
+    Raises:
+        DatabaseUnreachableError, DatabaseRefusedError: it cannot be asked.
+    """
+    try:
+        return _compare(_by_version(transport.call("migrations_v1", {})))
+    except DatabaseOutdatedError:
+        return _compare({})
+
+
 def migrate(url: str) -> tuple[str, ...]:
     """Apply what is missing; the names of what was applied. Safe to run twice, and by several processes at once.
 
@@ -95,9 +107,7 @@ def require_current(transport: Transport) -> None:
     Raises:
         DatabaseOutdatedError, DatabaseNewerError: which, and what to do.
     """
-    found = _compare(
-        {row["version"]: (row["name"], row["checksum"]) for row in transport.call("migrations_v1", {})}
-    )
+    found = _compare(_by_version(transport.call("migrations_v1", {})))
     _refuse_strangers(found)
     if found.missing:
         raise DatabaseOutdatedError(
@@ -145,7 +155,11 @@ def _applied(connection: psycopg.Connection[Any]) -> dict[int, tuple[str, str]]:
     if known is None:
         return {}
     row = connection.execute("select public.migrations_v1()").fetchone()
-    return {r["version"]: (r["name"], r["checksum"]) for r in (row[0] if row else [])}
+    return _by_version(row[0] if row else ())
+
+
+def _by_version(rows: Sequence[Mapping[str, Any]]) -> dict[int, tuple[str, str]]:
+    return {row["version"]: (row["name"], row["checksum"]) for row in rows}
 
 
 def _compare(applied: dict[int, tuple[str, str]]) -> Status:

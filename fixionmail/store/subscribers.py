@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fixionmail.models import NewSubscriber, PastDelivery, Subscriber
 from fixionmail.schedule import Due
-from fixionmail.store.transport import Caller
+from fixionmail.store.transport import Caller, instant
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,9 @@ def _subscriber(row: dict[str, Any]) -> Subscriber:
         story_bible=row["story_bible"],
         credits=row["credits"],
         created_at=datetime.fromisoformat(row["created_at"]),
-        next_due_at=_maybe(datetime.fromisoformat, row["next_due_at"]),
-        last_local_date=_maybe(date.fromisoformat, row["last_local_date"]),
-        last_due_at=_maybe(datetime.fromisoformat, row["last_due_at"]),
+        next_due_at=instant(row["next_due_at"]),
+        last_local_date=date.fromisoformat(row["last_local_date"]) if row["last_local_date"] else None,
+        last_due_at=instant(row["last_due_at"]),
         deliveries=tuple(_delivery(past) for past in row.get("deliveries", [])),
     )
 
@@ -114,10 +114,6 @@ def _delivery(row: dict[str, Any]) -> PastDelivery:
         due_at=datetime.fromisoformat(row["due_at"]),
         state=row["state"],
         reason=row["reason"] or "",
-        sent_at=_maybe(datetime.fromisoformat, row["sent_at"]),
+        sent_at=instant(row["sent_at"]),
         title=row["title"] or "",
     )
-
-
-def _maybe(parse: Any, text: str | None) -> Any:
-    return parse(text) if text else None

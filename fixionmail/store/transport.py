@@ -63,6 +63,11 @@ class Caller:
                 pause = min(pause * 2, 2.0)
 
 
+def instant(text: str | None) -> datetime | None:
+    """An instant as JSON carries it; there may be none."""
+    return datetime.fromisoformat(text) if text else None
+
+
 def to_json(value: Any) -> Any:
     """A value as JSON carries it: ids and instants as text, an instant with its offset, text as it can be stored."""
     match value:

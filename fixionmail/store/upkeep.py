@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from fixionmail.models import Duplicates, LeaderRow, LineRow, Overview, ProcessRow, SwitchRow
-from fixionmail.store.transport import Caller
+from fixionmail.store.transport import Caller, instant
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ class Upkeep:
             jobs_waiting=row["jobs_waiting"],
             jobs_running=row["jobs_running"],
             deliveries_due=row["deliveries_due"],
-            oldest_due_at=_instant(row["oldest_due_at"]),
-            next_due_at=_instant(row["next_due_at"]),
-            next_plan_due_at=_instant(row["next_plan_due_at"]),
+            oldest_due_at=instant(row["oldest_due_at"]),
+            next_due_at=instant(row["next_due_at"]),
+            next_plan_due_at=instant(row["next_plan_due_at"]),
             batches_open=row["batches_open"],
         )
 
@@ -109,10 +109,6 @@ def _line(row: dict[str, Any]) -> LineRow:
     return LineRow(
         name=row["name"],
         rate=row["rate"],
-        paused_until=_instant(row["paused_until"]),
+        paused_until=instant(row["paused_until"]),
         paused_reason=row["paused_reason"] or "",
     )
-
-
-def _instant(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fixionmail.errors import MailError
@@ -192,6 +192,7 @@ def test_any_subject_reads_back_in_lines_that_may_be_sent(outbox: Outbox, tmp_pa
 
 
 @given(name=st.text(max_size=100), text=hostile_text, html=hostile_text, subject=hostile_text)
+@example(name="𝐀" * 10, text="", html="", subject="")
 @settings(max_examples=100, deadline=None)
 def test_whatever_a_mail_holds_its_file_is_within_the_limits_and_keeps_it(
     name: str, text: str, html: str, subject: str
@@ -214,7 +215,8 @@ def test_whatever_a_mail_holds_its_file_is_within_the_limits_and_keeps_it(
     read = parsed(raw)
     assert str(make_header(decode_header(message_from_bytes(raw)["Subject"]))) == subject
     assert read["From"].addresses[0].addr_spec == "stories@example.com"
-    assert read["From"].addresses[0].display_name.split() == name.split()
+    # Without spaces: Python 3.11 keeps the one between two encoded words, which belongs to neither (RFC 2047, 6.2).
+    assert "".join(read["From"].addresses[0].display_name.split()) == "".join(name.split())
     assert body_of(read, "plain") == text * 9
     assert body_of(read, "html") == html * 9
 
