@@ -15,13 +15,11 @@ from typing import Protocol
 from uuid import UUID
 
 import structlog
-from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
 
 from fixionmail.jobs.names import EMAILS, SEND_MAIL, STORIES, WRITE_STORY, mail_job_ids, story_job_id
 from fixionmail.jobs.worker import NewJob, enqueue_many
+from fixionmail.jobs.worker.connections import connect
 
 _log = structlog.get_logger("fixionmail.dispatch")
 
@@ -53,21 +51,11 @@ class Dispatcher(Protocol):
         """Finish what runs in this process and give back connections."""
 
 
-def connect_redis(url: str) -> Redis:
-    """A client that answers or fails within seconds, and does not try again behind our back."""
-    return Redis.from_url(
-        url,
-        socket_timeout=REDIS_TIMEOUT_SECONDS,
-        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    )
-
-
 class QueueDispatcher:
     """Rings by queueing rq jobs. Raises RedisError when Redis cannot."""
 
     def __init__(self, url: str, *, story_timeout: int, mail_timeout: int) -> None:
-        self._redis = connect_redis(url)
+        self._redis = connect(url, reply_timeout=REDIS_TIMEOUT_SECONDS)
         self._story_timeout = story_timeout
         self._mail_timeout = mail_timeout
 
@@ -159,7 +147,6 @@ class FallbackDispatcher:
     mode = "fallback"
 
     def __init__(self, inline: InlineDispatcher) -> None:
-        self._inline = inline
         self.mode_since = datetime.now(UTC)
         self.ring_stories = inline.ring_stories
         self.ring_mail = inline.ring_mail

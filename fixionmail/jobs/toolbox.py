@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from fixionmail.jobs.claims import ClaimKeeper
 from fixionmail.jobs.names import SEND_MAIL, WRITE_STORY
 from fixionmail.jobs.tasks import Tools, send_mail, write_story
+from fixionmail.jobs.worker.payload import Functions
 from fixionmail.mail.choice import mail_line, open_mailer, sender_of
 from fixionmail.settings import Settings
 from fixionmail.store import Store
 from fixionmail.stories import writer_for
-
-Functions = Mapping[str, Callable[..., object]]
 
 
 @contextmanager

@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 
-from fixionmail import __version__
 from fixionmail.errors import FixionMailError
 from fixionmail.loops.lease import RENEW_EVERY_SECONDS, Leadership
+from fixionmail.loops.presence import Presence
 from fixionmail.store import Store
 
 RETRY_SECONDS = 5.0
@@ -51,18 +50,21 @@ class Runner:
     """One copy of a loop."""
 
     def __init__(self, store: Store, loop: Loop) -> None:
-        self._store = store
         self._loop = loop
         self._log = structlog.get_logger(f"fixionmail.{loop.name}")
-        self.process = f"{loop.name}@{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
+        self._presence = Presence(store.leases, loop.name)
         self._lead = Leadership(store.leases, loop.name, self.process)
-        self._started_at = datetime.now(UTC)
         self._last: dict[str, Any] = {}
         self._renewing, self._ticking = threading.Lock(), threading.Lock()
         self._stopped = False
         self._scheduler = BackgroundScheduler(
             timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
         )
+
+    @property
+    def process(self) -> str:
+        """The name under which this copy leads and reports."""
+        return self._presence.process
 
     def start(self) -> None:
         """Begin to keep the lease and to tick, in threads of our own."""
@@ -84,10 +86,7 @@ class Runner:
             self._stopped = True
         self._scheduler.shutdown(wait=True)
         self._lead.release()
-        try:
-            self._store.leases.forget_process(self.process)
-        except FixionMailError as error:
-            self._log.warning("could not sign off", reason=str(error))
+        self._presence.sign_off()
         self._log.info("stopped", process=self.process)
 
     def _keep_lease(self) -> None:
@@ -99,18 +98,7 @@ class Runner:
         info = {**self._loop.info(), **self._last}
         if self._lead.renew({**info, "host": socket.gethostname(), "pid": os.getpid()}):
             self._tick_in(0)
-        try:
-            self._store.leases.heartbeat(
-                process=self.process,
-                kind=self._loop.name,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                version=__version__,
-                started_at=self._started_at,
-                info={**info, "leads": self._lead.fence is not None},
-            )
-        except FixionMailError as error:
-            self._log.warning("the database does not take the heartbeat", reason=str(error))
+        self._presence.beat({**info, "leads": self._lead.fence is not None})
 
     def _tick_in(self, seconds: float) -> None:
         at = datetime.now(UTC) + timedelta(seconds=seconds)

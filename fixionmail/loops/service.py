@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import FrameType
 from typing import Any
-from uuid import uuid4
 
 import structlog
 from redis.exceptions import RedisError
 
-from fixionmail import __version__
-from fixionmail.errors import FixionMailError, SettingsError
+from fixionmail.errors import SettingsError
 from fixionmail.jobs.dispatch import (
     Dispatcher,
     FailoverDispatcher,
@@ -26,9 +23,11 @@ from fixionmail.jobs.dispatch import (
     QueueDispatcher,
 )
 from fixionmail.jobs.names import QUEUES
-from fixionmail.jobs.toolbox import Functions, open_functions
+from fixionmail.jobs.toolbox import open_functions
 from fixionmail.jobs.worker import WorkerOptions, run_worker
+from fixionmail.jobs.worker.payload import Functions
 from fixionmail.loops.delivery import Delivery
+from fixionmail.loops.presence import present
 from fixionmail.loops.runner import Loop, Runner
 from fixionmail.loops.scheduler import Scheduler
 from fixionmail.mail.choice import mail_line
@@ -37,7 +36,6 @@ from fixionmail.store import Store, open_store
 
 DELIVERY_INTERVAL_SECONDS = 30.0
 """Repairs come this soon after a lease has lapsed; due mail does not wait for it."""
-WORKER_HEARTBEAT_SECONDS = 30.0
 
 _log = structlog.get_logger("fixionmail.service")
 
@@ -59,7 +57,7 @@ def run_loops(settings: Settings, names: Sequence[str]) -> int:
     return 0
 
 
-def run_all(settings: Settings, options: WorkerOptions | None = None) -> int:
+def run_all(settings: Settings, options: WorkerOptions) -> int:
     """Run both loops, and in queue mode a worker with them, in this one process."""
     url = settings.redis_target()
     if url is None:
@@ -68,7 +66,7 @@ def run_all(settings: Settings, options: WorkerOptions | None = None) -> int:
         dispatcher = stack.enter_context(_dispatching(settings, store, url))
         stack.enter_context(_running(settings, store, dispatcher, ("scheduler", "delivery")))
         functions = stack.enter_context(open_functions(settings, store, dispatcher.ring_mail))
-        return _work(store, url, functions, options or worker_options(settings))
+        return _work(store, url, functions, options)
 
 
 def run_one_worker(settings: Settings, options: WorkerOptions) -> int:
@@ -85,11 +83,7 @@ def run_one_worker(settings: Settings, options: WorkerOptions) -> int:
             "work in one process (fallback)."
         )
     with open_store(settings, max_connections=_connections(settings)) as store, ExitStack() as stack:
-        queue = QueueDispatcher(
-            url,
-            story_timeout=settings.story_job_timeout_seconds,
-            mail_timeout=settings.email_job_timeout_seconds,
-        )
+        queue = _queue(settings, url)
         stack.callback(queue.close)
         functions = stack.enter_context(open_functions(settings, store, _or_leave_it(queue.ring_mail)))
         return _work(store, url, functions, options)
@@ -120,8 +114,17 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 def _work(store: Store, url: str, functions: Functions, options: WorkerOptions) -> int:
-    with _heartbeats(store, "worker", {"queues": list(options.queues), "concurrency": options.concurrency}):
+    info = {"queues": list(options.queues), "concurrency": options.concurrency}
+    with present(store.leases, "worker", lambda: info):
         return run_worker(url, functions, options)
+
+
+def _queue(settings: Settings, url: str) -> QueueDispatcher:
+    return QueueDispatcher(
+        url,
+        story_timeout=settings.story_job_timeout_seconds,
+        mail_timeout=settings.email_job_timeout_seconds,
+    )
 
 
 @contextmanager
@@ -134,12 +137,7 @@ def _dispatching(settings: Settings, store: Store, url: str | None) -> Iterator[
         if url is None:
             dispatcher = FallbackDispatcher(inline[0])
         else:
-            queue = QueueDispatcher(
-                url,
-                story_timeout=settings.story_job_timeout_seconds,
-                mail_timeout=settings.email_job_timeout_seconds,
-            )
-            dispatcher = FailoverDispatcher(queue, inline[0])
+            dispatcher = FailoverDispatcher(_queue(settings, url), inline[0])
         try:
             yield dispatcher
         finally:
@@ -176,45 +174,6 @@ def _loop(name: str, settings: Settings, store: Store, dispatcher: Dispatcher) -
         paused=settings.scheduler_paused,
     )
     return Loop(name=name, interval_seconds=settings.check_interval_seconds, tick=scheduler.tick, info=info)
-
-
-@contextmanager
-def _heartbeats(store: Store, kind: str, info: Mapping[str, Any]) -> Iterator[None]:
-    """Report every thirty seconds that this process is alive, and sign off at the end."""
-    process = f"{kind}@{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:6]}"
-    started_at = datetime.now(UTC)
-    ended = threading.Event()
-
-    def beat() -> None:
-        try:
-            store.leases.heartbeat(
-                process=process,
-                kind=kind,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                version=__version__,
-                started_at=started_at,
-                info=info,
-            )
-        except FixionMailError as error:
-            _log.warning("the database does not take the heartbeat", reason=str(error))
-
-    def keep_beating() -> None:
-        beat()
-        while not ended.wait(WORKER_HEARTBEAT_SECONDS):
-            beat()
-
-    thread = threading.Thread(target=keep_beating, name="heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
-        try:
-            store.leases.forget_process(process)
-        except FixionMailError as error:
-            _log.warning("could not sign off", reason=str(error))
 
 
 def _or_leave_it(ring: Callable[[int], None]) -> Callable[[int], None]:

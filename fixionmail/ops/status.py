@@ -9,8 +9,9 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from fixionmail.jobs.dispatch import connect_redis
+from fixionmail.jobs.dispatch import REDIS_TIMEOUT_SECONDS
 from fixionmail.jobs.names import QUEUES
+from fixionmail.jobs.worker.connections import connect
 from fixionmail.models import LeaderRow, Overview, ProcessRow
 from fixionmail.settings import Settings
 from fixionmail.store import Store
@@ -120,7 +121,7 @@ def funnel(view: Overview) -> dict[str, int]:
 def _queues(redis_url: str | None) -> tuple[tuple[QueueRow, ...], str]:
     if redis_url is None:
         return (), "not used"
-    client = connect_redis(redis_url)
+    client = connect(redis_url, reply_timeout=REDIS_TIMEOUT_SECONDS)
     try:
         with client.pipeline(transaction=False) as pipeline:
             for name in QUEUES:

@@ -62,10 +62,10 @@ class Store:
 
 
 @contextmanager
-def open_store(settings: Settings, *, max_connections: int = 4, migrate: bool = False) -> Iterator[Store]:
+def open_store(settings: Settings, *, max_connections: int = 4) -> Iterator[Store]:
     """The store that the settings name; without any, a bundled Postgres in FIXIONMAIL_HOME.
 
-    The bundled one is always migrated; another one with ``migrate``.
+    The bundled one is migrated first.
 
     Raises:
         DatabaseOutdatedError: migrations are missing.
@@ -82,7 +82,7 @@ def open_store(settings: Settings, *, max_connections: int = 4, migrate: bool = 
         else:
             from fixionmail.store.direct import DirectTransport
 
-            if migrate or settings.database_url is None:
+            if settings.database_url is None:
                 migrations.migrate(url)
             transport = DirectTransport(url, max_connections)
         try:
