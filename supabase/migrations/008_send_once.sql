@@ -57,21 +57,29 @@ create table send_lines (
   paused_reason text
 ) with (fillfactor = 50);
 
--- How many mails go into one request: one by one while that drains the backlog within ten seconds, else as
--- many as it takes, up to the provider's hundred. One by one, a request has a key that outlives our database.
+-- How many mails go into one request: one by one while that drains the backlog within ten seconds of the time at which
+-- the first was due, else as many as it takes, up to the provider's hundred. One by one, a request has a key that
+-- outlives our database. Past the ten seconds everybody waits already, so as few requests as possible take the rest.
 create function batch_size_v1(p_line text, p_max_size integer)
 returns integer
 language plpgsql stable
 set search_path = public, pg_temp
 as $$
 declare
+  c_counted constant integer := 10000; -- so many waiting fill every request
+  v_seconds double precision;
   v_backlog integer;
   v_rate double precision;
 begin
   select least(rate, 50) into v_rate from send_lines where name = p_line;
+  select greatest(1, 10 - extract(epoch from clock_timestamp() - min(due_at))) into v_seconds
+    from scheduled_deliveries where state = 'pending';
   select count(*) into v_backlog from (
-    select from scheduled_deliveries where state = 'pending' and due_at <= clock_timestamp() limit 10000) d;
-  return greatest(1, least(p_max_size, ceil(v_backlog / (v_rate * 10))::integer));
+    select from scheduled_deliveries where state = 'pending' and due_at <= clock_timestamp() limit c_counted) d;
+  if v_backlog = c_counted then
+    return p_max_size;
+  end if;
+  return greatest(1, least(p_max_size, ceil(v_backlog / (v_rate * v_seconds))::integer));
 end
 $$;
 

@@ -79,11 +79,15 @@ class TestSize:
         assert len(world.open(size=3).letters) == 3
         assert len(world.open(size=3).letters) == 2
 
-    def test_just_enough_to_be_through_in_ten_seconds(self, world: World) -> None:
-        world.deliveries(5)
+    @pytest.mark.parametrize(("waited", "size"), [(0, 3), (5, 5), (600, 20)])
+    def test_just_enough_to_be_through_ten_seconds_after_the_first_was_due(
+        self, world: World, waited: int, size: int
+    ) -> None:
+        world.deliveries(20)
         world.line.outlook(max_size=1)
-        world.change("update send_lines set rate = 0.2")  # two requests in ten seconds
-        assert len(world.open().letters) == 3
+        world.change("update send_lines set rate = 0.8")  # eight requests in ten seconds
+        world.change(f"update scheduled_deliveries set due_at = clock_timestamp() - interval '{waited} s'")
+        assert len(world.open().letters) == size
 
 
 class TestSubscribersWhoLeft:
