@@ -1,0 +1,177 @@
+"""The seam of the console: everything it reads and does, as one protocol over frozen values.
+
+``console.live`` implements it over a real deployment, ``console.canned`` over one that only pretends. Every method may
+take its time and is called in a thread, never from the screen's own. Methods raise ``FixionMailError`` with a
+sentence for the operator; iterators yield as they get on and may be closed at any point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from fixionmail.ops.views import (
+    FailureGroup,
+    Finding,
+    JobDetail,
+    JobPage,
+    Preview,
+    Progress,
+    Snapshot,
+    Target,
+)
+
+PAGE_ROWS = 200
+"""Rows a table asks for at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryRow:
+    """A delivery in a table. ``at``: when it is due, or when it came into its state."""
+
+    delivery_id: str
+    subscriber: str
+    title: str
+    state: str
+    at: datetime | None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryList:
+    """A window of deliveries. ``absent``: why there can be none, such as "no database is set"."""
+
+    rows: tuple[DeliveryRow, ...] = ()
+    total: int | None = None
+    next: str = ""
+    absent: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Duplicate:
+    """A second mail, or what could hide one."""
+
+    kind: str
+    subject: str
+    detail: str
+    delivery_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessRow:
+    """A process on this machine. ``state``: running, stopped, starting, stopping, crash-looping or foreign."""
+
+    name: str
+    kind: str
+    state: str
+    pid: int | None = None
+    started_at: datetime | None = None
+    cpu_percent: float | None = None
+    rss_bytes: int | None = None
+    restarts: int = 0
+    last_end: str = ""
+    about: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogTail:
+    """New lines of a log, and where to go on. ``position`` is opaque; the empty one asks for the last lines."""
+
+    lines: tuple[str, ...]
+    position: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckRow:
+    """One check of the doctor. ``state``: ok, note, risk, bad or skipped."""
+
+    name: str
+    state: str
+    words: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditStep:
+    """How far an audit is, and what it has found so far."""
+
+    done: int
+    total: int
+    words: str
+    findings: tuple[Finding, ...] = ()
+    finished: bool = False
+
+
+class Deck(Protocol):
+    """A deployment, as the console looks at it and acts on it."""
+
+    @property
+    def target(self) -> Target:
+        """Which deployment it is."""
+        ...
+
+    def look(self) -> Snapshot:
+        """The deployment now. Never raises: what fails is an error in its section."""
+        ...
+
+    def findings(self, snapshot: Snapshot, previous: Snapshot | None) -> tuple[Finding, ...]:
+        """What is wrong, worst first."""
+        ...
+
+    def jobs(self, query: str, cursor: str) -> JobPage:
+        """Jobs that match a filter, newest first; ``cursor`` is a page's ``next``."""
+        ...
+
+    def job(self, job_id: str) -> JobDetail:
+        """One job."""
+        ...
+
+    def job_log(self, job_id: str) -> tuple[str, ...]:
+        """The lines of this machine's logs that name a job, oldest first."""
+        ...
+
+    def failures(self) -> Iterator[tuple[FailureGroup, ...]]:
+        """Failures by fingerprint, most frequent first; again and again while more are read."""
+        ...
+
+    def deliveries(self, tab: str, cursor: str) -> DeliveryList:
+        """Deliveries of a tab: upcoming, sending, uncertain or failed."""
+        ...
+
+    def duplicates(self) -> tuple[Duplicate, ...]:
+        """The duplicate check."""
+        ...
+
+    def audit(self) -> Iterator[AuditStep]:
+        """Look at every key and row for what does not fit together."""
+        ...
+
+    def doctor(self) -> Iterator[CheckRow]:
+        """Run every check, and tell of each as it ends."""
+        ...
+
+    def preview(self, action: str, targets: tuple[str, ...]) -> Preview:
+        """What an action would touch. Changes nothing."""
+        ...
+
+    def run(self, preview: Preview, targets: tuple[str, ...], reason: str, cursor: str) -> Iterator[Progress]:
+        """Do it, in chunks. ``cursor``: where an interrupted run goes on; empty to begin."""
+        ...
+
+    def processes(self) -> tuple[ProcessRow, ...]:
+        """What runs and could run on this machine."""
+        ...
+
+    def log(self, name: str, position: str) -> LogTail:
+        """The log of a process, from a position on."""
+        ...
+
+    def history(self, series: str, seconds: int) -> tuple[tuple[float, float], ...]:
+        """Kept samples of a series: Unix time and value, oldest first."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
