@@ -70,6 +70,8 @@ class RedisView:
     suspended: bool
     """``rq suspend`` was called: no worker takes jobs."""
     keys: int
+    broken: tuple[str, ...] = ()
+    """Keys that hold something else than RQ puts there, a few."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +179,8 @@ class WorkerView:
     born_at: datetime | None
     silent_seconds: float | None
     executions: tuple[ExecutionView, ...] = ()
+    """Of very many, some; ``running`` counts them all."""
+    running: int = 0
     slots: int = 1
     rss_bytes: int | None = None
     version: str = ""

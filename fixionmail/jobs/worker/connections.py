@@ -16,7 +16,7 @@ _KEEPALIVE = {
 }
 
 
-def connect(url: str, *, reply_timeout: float = 10.0) -> Redis:
+def connect(url: str, *, reply_timeout: float = 10.0, connect_timeout: float = 5.0) -> Redis:
     """A client whose commands are sent once.
 
     A resent claim would orphan the jobs of the first, so redis-py's own retries are off. Neither does it greet the
@@ -25,6 +25,7 @@ def connect(url: str, *, reply_timeout: float = 10.0) -> Redis:
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``.
         reply_timeout: Seconds to wait for an answer; more than any blocking command waits.
+        connect_timeout: Seconds to wait until the server takes the connection.
     """
     options: dict[str, Any] = {
         "socket_timeout": reply_timeout,
@@ -36,7 +37,7 @@ def connect(url: str, *, reply_timeout: float = 10.0) -> Redis:
     }
     if not url.startswith("unix:"):
         options |= {
-            "socket_connect_timeout": 5.0,
+            "socket_connect_timeout": connect_timeout,
             "socket_keepalive": True,
             "socket_keepalive_options": _KEEPALIVE,
         }
