@@ -229,10 +229,31 @@ def _pause(raw: bytes | None) -> PauseView | None:
 # ---- workers ---------------------------------------------------------------------------------------------------------
 
 
+_WORKER_FIELDS = (
+    *(
+        "host",
+        "pid",
+        "state",
+        "queues",
+        "birth",
+        "beat",
+        "version",
+        "python",
+        "ok",
+        "failed",
+        "drain",
+        "stopping",
+    ),
+    *("current_job", "slots", "our_version"),
+)
+"""As the script returns them."""
+
+
 def _worker(row: Sequence[Any], now: datetime) -> WorkerView:
-    key, life_ms, record, held, executions = row
+    key, life_ms, raw_record, held, execution_rows = row
     name = text_of(key).partition(":worker:")[2] or text_of(key)
-    if not record:
+    executions = tuple(_execution(each, now) for each in execution_rows)
+    if not raw_record:
         return WorkerView(
             name=name,
             host="",
@@ -242,52 +263,47 @@ def _worker(row: Sequence[Any], now: datetime) -> WorkerView:
             queues=(),
             born_at=None,
             silent_seconds=None,
+            executions=executions,
             running=held,
-            executions=tuple(_execution(each, now) for each in executions),
         )
-    host, pid, state, queues, birth, beat, version, python, ok, failed, drain, stopping, _, slots, rss = (
-        record
-    )
-    beat_at = moment_of(beat)
+    record = dict(zip(_WORKER_FIELDS, raw_record, strict=True))
+    beat_at = moment_of(record["beat"])
     silent = None if beat_at is None else max(0.0, (now - beat_at).total_seconds())
     return WorkerView(
         name=name,
-        host=text_of(host),
-        pid=whole_of(pid),
-        state=text_of(state),
-        health=_health(
-            text_of(state), silent, life_ms, leaving=bool(drain or stopping), threaded=slots is not None
-        ),
-        queues=tuple(filter(None, text_of(queues).split(","))),
-        born_at=moment_of(birth),
+        host=text_of(record["host"]),
+        pid=whole_of(record["pid"]),
+        state=text_of(record["state"]),
+        health=_health(record, silent, life_ms),
+        queues=tuple(filter(None, text_of(record["queues"]).split(","))),
+        born_at=moment_of(record["birth"]),
         silent_seconds=silent,
-        executions=tuple(_execution(each, now) for each in executions),
+        executions=executions,
         running=held,
-        slots=whole_of(slots) or 1,
-        rss_bytes=whole_of(rss),
-        version=text_of(version),
-        python=text_of(python).partition(" ")[0],
-        successful=whole_of(ok) or 0,
-        failed=whole_of(failed) or 0,
-        threaded=slots is not None,
+        slots=whole_of(record["slots"]) or 1,
+        version=text_of(record["our_version"] or record["version"]),
+        python=text_of(record["python"]).partition(" ")[0],
+        successful=whole_of(record["ok"]) or 0,
+        failed=whole_of(record["failed"]) or 0,
+        threaded=record["slots"] is not None,
     )
 
 
-def _health(state: str, silent: float | None, life_ms: int, *, leaving: bool, threaded: bool) -> WorkerHealth:
+def _health(record: Mapping[str, Any], silent: float | None, life_ms: int) -> WorkerHealth:
     """A record promises its next sign of life by how long it lives; without that, RQ's own intervals hold."""
-    busy = state == "busy"
-    usual = BUSY_SILENCE_SECONDS if busy else IDLE_SILENCE_SECONDS
     if silent is None:
         return WorkerHealth.QUIET
-    if life_ms > 0 and not (busy and threaded):
-        usual = max(BUSY_SILENCE_SECONDS, silent + life_ms / 1000 - _GRACE_SECONDS)
+    busy = record["state"] == b"busy"
+    allowed = BUSY_SILENCE_SECONDS if busy else IDLE_SILENCE_SECONDS
+    if life_ms > 0 and not (busy and record["slots"]):
+        allowed = max(BUSY_SILENCE_SECONDS, silent + life_ms / 1000 - _GRACE_SECONDS)
     if life_ms <= 0 and silent > IDLE_SILENCE_SECONDS + _GRACE_SECONDS:
         return WorkerHealth.DEAD
-    if silent > usual:
+    if silent > allowed:
         return WorkerHealth.QUIET
-    if leaving:
+    if record["drain"] or record["stopping"]:
         return WorkerHealth.DRAINING
-    return WorkerHealth.SUSPENDED if state == "suspended" else WorkerHealth.OK
+    return WorkerHealth.SUSPENDED if record["state"] == b"suspended" else WorkerHealth.OK
 
 
 def _execution(row: Sequence[Any], now: datetime) -> ExecutionView:

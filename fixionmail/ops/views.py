@@ -184,6 +184,7 @@ class WorkerView:
     slots: int = 1
     rss_bytes: int | None = None
     version: str = ""
+    """Of FixionMail, or of RQ where the worker is not ours."""
     python: str = ""
     successful: int = 0
     failed: int = 0

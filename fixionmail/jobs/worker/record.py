@@ -13,13 +13,16 @@ from rq.job import JobStatus
 from rq.utils import now
 from rq.worker import BaseWorker
 
+from fixionmail import __version__
 from fixionmail.jobs.worker.safejob import JsonSerializer, SafeJob
 
 
 class WorkerRecord(BaseWorker):  # type: ignore[misc, unused-ignore]
     """rq's worker without its loop. All methods may raise ``redis.exceptions.RedisError``."""
 
-    def __init__(self, queues: Sequence[str], name: str, connection: Redis, worker_ttl: int) -> None:
+    def __init__(
+        self, queues: Sequence[str], name: str, connection: Redis, worker_ttl: int, slots: int = 1
+    ) -> None:
         super().__init__(
             list(queues),
             name=name,
@@ -32,7 +35,7 @@ class WorkerRecord(BaseWorker):  # type: ignore[misc, unused-ignore]
         self.hostname = socket.gethostname()
         self.pid = os.getpid()
         self.python_version = sys.version
-        self._born = False
+        self._ours = {"fm_slots": slots, "fm_version": __version__}
 
     def _set_connection(self, connection: Redis) -> Redis:
         """rq would raise the reply timeout of a connection that is never used for blocking."""
@@ -44,7 +47,7 @@ class WorkerRecord(BaseWorker):  # type: ignore[misc, unused-ignore]
         self.last_heartbeat = now()
         self.birth_date = self.birth_date or self.last_heartbeat
         with self.connection.pipeline() as pipeline:
-            pipeline.hset(self.key, mapping={**self.serialize(), "state": "idle"})
+            pipeline.hset(self.key, mapping={**self.serialize(), "state": "idle", **self._ours})
             worker_registration.register(self, pipeline)
             pipeline.expire(self.key, self.worker_ttl + 60)
             pipeline.execute()

@@ -65,7 +65,9 @@ class ThreadedWorker:
         )
         self._exchange = Exchange(self._client(redis_url), self.name, functions, options, notices)
         house_client = self._client(redis_url)
-        self._record = WorkerRecord(options.queues, self.name, house_client, _worker_ttl(options))
+        self._record = WorkerRecord(
+            options.queues, self.name, house_client, _worker_ttl(options), options.concurrency
+        )
         self._house = House(
             house_client, self._exchange, self._record, options, self._stops, watchdog=watchdog
         )

@@ -74,7 +74,7 @@ end
 local function worker_of(key, share)
   local record = fields_of(key, 'hostname', 'pid', 'state', 'queues', 'birth', 'last_heartbeat', 'version',
                            'python_version', 'successful_job_count', 'failed_job_count', 'fm_drain',
-                           'shutdown_requested_date', 'current_job', 'fm_slots', 'fm_rss')
+                           'shutdown_requested_date', 'current_job', 'fm_slots', 'fm_version')
   local held, shown = executions_of(key, record and record[13], share)
   return {key, size('PTTL', key), record or false, held, shown}
 end

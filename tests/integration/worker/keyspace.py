@@ -8,6 +8,9 @@ from typing import Any
 _ASIDE = ("fm:", "rq:clean_")
 """Our own keys, and the locks of rq's maintenance, which pass by."""
 
+_OUR_FIELDS = b"fm_"
+"""What we add to a worker's record: RQ's readers pass over it."""
+
 
 def keyspace(redis: Any, worker_name: str) -> dict[str, Any]:
     """Every key of rq's with its value and whether it expires."""
@@ -22,7 +25,12 @@ def keyspace(redis: Any, worker_name: str) -> dict[str, Any]:
 def _value(redis: Any, key: str, worker_name: str) -> object:
     match redis.type(key):
         case b"hash":
-            return {_plain(k, worker_name): _field(k, v, worker_name) for k, v in redis.hgetall(key).items()}
+            fields = redis.hgetall(key).items()
+            return {
+                _plain(k, worker_name): _field(k, v, worker_name)
+                for k, v in fields
+                if not k.startswith(_OUR_FIELDS)
+            }
         case b"zset":
             return {_plain(member, worker_name): _when(score) for member, score in redis.zscan_iter(key)}
         case b"set":
