@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from redis import Redis
 from rq import worker_registration
@@ -35,7 +36,7 @@ class WorkerRecord(BaseWorker):  # type: ignore[misc, unused-ignore]
         self.hostname = socket.gethostname()
         self.pid = os.getpid()
         self.python_version = sys.version
-        self._ours = {"fm_slots": slots, "fm_version": __version__}
+        self._ours: dict[Any, Any] = {"fm_slots": slots, "fm_version": __version__}
 
     def _set_connection(self, connection: Redis) -> Redis:
         """rq would raise the reply timeout of a connection that is never used for blocking."""

@@ -1,0 +1,233 @@
+"""One look at a deployment: one Redis command and one database call, at the same time, nothing written."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import ExitStack
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any, Generic, Protocol, TypeVar
+
+from fixionmail.errors import FixionMailError, InputError, UnreachableError
+from fixionmail.jobs.names import QUEUES
+from fixionmail.ops import redis_look
+from fixionmail.ops.connection import RedisReader
+from fixionmail.ops.target import target_of
+from fixionmail.ops.views import (
+    CostView,
+    DatabaseView,
+    DeliveriesView,
+    FunnelView,
+    LoopView,
+    ModeView,
+    ProcessView,
+    Section,
+    Snapshot,
+)
+from fixionmail.settings import Settings
+from fixionmail.store import Store, embedded, open_store
+
+PATIENCE_SECONDS = 5.0
+"""How long a look waits for one half; what comes later counts for the next look."""
+MONTH_SECONDS = 30 * 86_400
+
+T = TypeVar("T")
+
+
+class DatabaseLook(Protocol):
+    """What one database call tells."""
+
+    @property
+    def mode(self) -> ModeView: ...
+    @property
+    def loops(self) -> tuple[LoopView, ...]: ...
+    @property
+    def processes(self) -> tuple[ProcessView, ...]: ...
+    @property
+    def funnel(self) -> FunnelView: ...
+    @property
+    def deliveries(self) -> DeliveriesView: ...
+    @property
+    def database(self) -> DatabaseView: ...
+
+
+_FROM_DATABASE = ("mode", "loops", "processes", "funnel", "deliveries", "database")
+_FROM_REDIS = tuple(field.name for field in fields(redis_look.RedisLook))
+
+
+class Observer:
+    """Looks at one deployment, again and again. Connects when first asked, and keeps its connections.
+
+    It may be used by several threads; a look that is still under way when the next begins is not begun twice.
+
+    Args:
+        redis_url: The Redis, or None in fallback mode.
+        settings: Names the database; None for a Redis alone.
+        look_at_database: Makes the database call.
+        prefix: What RQ's keys begin with.
+        read_only: Said in the target: no changes are to be offered.
+    """
+
+    def __init__(
+        self,
+        *,
+        redis_url: str | None,
+        settings: Settings | None = None,
+        look_at_database: Callable[[Store, datetime], DatabaseLook] | None = None,
+        prefix: str = "rq",
+        read_only: bool = False,
+    ) -> None:
+        self.target = target_of(settings, redis_url, prefix=prefix, read_only=read_only)
+        self._settings = settings
+        self._look_at_database = look_at_database
+        self._reader = RedisReader(redis_url, prefix=prefix) if redis_url else None
+        self._stack = ExitStack()
+        self._opened: Store | None = None
+        self._opening = threading.Lock()
+        self._redis_half: _Half[redis_look.RedisLook] = _Half("look-redis", self._read_redis)
+        self._database_half: _Half[DatabaseLook] = _Half("look-database", self._read_database)
+
+    @property
+    def reader(self) -> RedisReader:
+        """For pages, searches and audits.
+
+        Raises:
+            InputError: there is no Redis.
+        """
+        if self._reader is None:
+            raise InputError("There is no Redis to look at: set REDIS_URL, or name one with --redis-url.")
+        return self._reader
+
+    @property
+    def has_database(self) -> bool:
+        """A database belongs to what is looked at."""
+        return self._settings is not None
+
+    def store(self) -> Store:
+        """The database, opened when it is first asked for; errors are those of ``open_store``.
+
+        Raises:
+            InputError: only a Redis is looked at.
+            UnreachableError: the bundled Postgres does not run; looking does not start it.
+        """
+        if self._settings is None:
+            raise InputError("No database is set: only Redis is looked at.")
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._open(self._settings)
+            return self._opened
+
+    def _open(self, settings: Settings) -> Store:
+        on_this_machine = settings.database_url is None and settings.supabase_url is None
+        if on_this_machine and embedded.running_url(settings.home) is None:
+            raise UnreachableError(
+                f"Nothing runs in {settings.home}: start it with fixionmail up, or set DATABASE_URL."
+            )
+        opened = self._stack.enter_context(open_store(settings, max_connections=2))
+        return Store.over(opened.transport, patience_seconds=0.0)
+
+    def look(self, *, every_seconds: float | None = None) -> Snapshot:
+        """Take a look. What does not answer is part of the picture; nothing raises.
+
+        Args:
+            every_seconds: the pace of looking, for what it costs in a month.
+        """
+        began = time.perf_counter()
+        sent = self._reader.commands if self._reader else 0
+        halves = self._start()
+        give_up_at = time.monotonic() + PATIENCE_SECONDS
+        parts = {name: section for half in halves for name, section in half(give_up_at).items()}
+        commands = self._reader.commands - sent if self._reader else 0
+        return Snapshot(
+            taken_at=datetime.now(UTC),
+            target=self.target,
+            cost=CostView(
+                redis_commands=commands,
+                database_calls=int(self._calls_database),
+                seconds=time.perf_counter() - began,
+                commands_per_month=int(commands * MONTH_SECONDS / every_seconds) if every_seconds else 0,
+            ),
+            **parts,
+        )
+
+    def _start(self) -> list[Callable[[float], dict[str, Section[Any]]]]:
+        """Begin both halves; each is then waited for."""
+        starts: list[Callable[[float], dict[str, Section[Any]]]] = []
+        if self._reader is None:
+            starts.append(lambda _: _all(_FROM_REDIS, Section(absent="No Redis is used: fallback mode.")))
+        else:
+            self._redis_half.begin()
+            starts.append(lambda until: self._redis_half.sections(until, _FROM_REDIS))
+        if not self._calls_database:
+            starts.append(lambda _: _all(_FROM_DATABASE, Section(absent="No database is set.")))
+        else:
+            self._database_half.begin()
+            starts.append(lambda until: self._database_half.sections(until, _FROM_DATABASE))
+        return starts
+
+    @property
+    def _calls_database(self) -> bool:
+        return self._settings is not None and self._look_at_database is not None
+
+    def _read_redis(self) -> redis_look.RedisLook:
+        return redis_look.look(self.reader, QUEUES if self._settings else ())
+
+    def _read_database(self) -> DatabaseLook:
+        assert self._look_at_database is not None
+        return self._look_at_database(self.store(), datetime.now(UTC))
+
+    def close(self) -> None:
+        """Give back all connections."""
+        if self._reader is not None:
+            self._reader.close()
+        self._stack.close()
+
+
+class _Half(Generic[T]):
+    """One source of a look, read in a thread of its own, by one thread at a time."""
+
+    def __init__(self, name: str, read: Callable[[], T]) -> None:
+        self._name = name
+        self._read = read
+        self._lock = threading.Lock()
+        self._answer: Future[T] | None = None
+        self._began = 0.0
+
+    def begin(self) -> None:
+        """Start reading, unless the last reading is still under way."""
+        with self._lock:
+            if self._answer is not None and not self._answer.done():
+                return
+            self._answer = Future()
+            self._began = time.monotonic()
+            threading.Thread(target=self._run, args=(self._answer,), name=self._name, daemon=True).start()
+
+    def _run(self, answer: Future[T]) -> None:
+        try:
+            answer.set_result(self._read())
+        except Exception as error:  # a section of a snapshot: whatever goes wrong is part of the picture
+            answer.set_exception(error)
+
+    def sections(self, until: float, names: tuple[str, ...]) -> dict[str, Section[Any]]:
+        """What was read, by the names of its parts, or why it was not."""
+        with self._lock:
+            answer, began = self._answer, self._began
+        assert answer is not None
+        try:
+            seen = answer.result(max(0.0, until - time.monotonic()))
+        except NotYet:
+            waited = time.monotonic() - began
+            return _all(names, Section(error=f"No answer for {waited:.0f} seconds."))
+        except FixionMailError as error:
+            return _all(names, Section(error=" ".join(str(error).split())))
+        except Exception as error:
+            return _all(names, Section(error=f"The look itself failed: {type(error).__name__}."))
+        return {name: Section(value=getattr(seen, name)) for name in names}
+
+
+def _all(names: tuple[str, ...], section: Section[Any]) -> dict[str, Section[Any]]:
+    return dict.fromkeys(names, section)
