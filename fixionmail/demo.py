@@ -87,7 +87,7 @@ class Demo:
             fixionmail_home=self.home, enable_redis_queue=None if self.queue else False
         )
         with self._seeded(settings) as (store, started_at), self._stack(settings) as stack:
-            progress = self._watch(store, stack)
+            progress = self._watch(store)
             duplicates = sum(
                 vars(store.upkeep.duplicates(since=started_at.date() - timedelta(days=2))).values()
             )
@@ -120,12 +120,11 @@ class Demo:
         with running_stack(settings, copies=self.copies, environment=environment, cwd=settings.home) as stack:
             yield stack
 
-    def _watch(self, store: Store, stack: Stack) -> Progress:
+    def _watch(self, store: Store) -> Progress:
         """Wait until every story is recorded as sent, or patience ends."""
         give_up_at = time.monotonic() + self.patience_seconds
         progress = Progress(subscribers=self.subscribers, stories=0, sent=0)
         while progress.sent < self.subscribers and time.monotonic() < give_up_at:
-            stack.tend()
             with suppress(DatabaseUnreachableError):  # it died and is started again: look once more
                 progress = self._progress(store)
             self.on_progress(progress)

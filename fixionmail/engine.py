@@ -157,6 +157,19 @@ class Engine:
             with self._turn():
                 return self._stop()
 
+    def release(self) -> None:
+        """Let the server stop with its last user, after a :meth:`start`: at once when nobody uses it.
+
+        Raises:
+            EngineError: it does not end.
+        """
+        with self._explained():
+            if self._holder() is None:
+                return
+            with self._joined() as users:
+                self._path("detached").unlink(missing_ok=True)
+                self._leave(users)
+
     # Coming and going
 
     @contextmanager

@@ -48,7 +48,7 @@ def up(
 
 
 def _show(settings: Settings, store: Store, stack: Stack, stop: threading.Event) -> None:
-    """Show live status and tend the processes until told to stop."""
+    """Show live status until told to stop."""
     import sys
 
     from rich.console import Console
@@ -57,13 +57,11 @@ def _show(settings: Settings, store: Store, stack: Stack, stop: threading.Event)
     if sys.stdout.isatty():
         with Live(console=Console(), auto_refresh=False) as live:
             while not stop.wait(LOOK_SECONDS if live.renderable else 0.5):
-                stack.tend()
                 live.update(_view(settings, store, stack), refresh=True)
         typer.echo("Stopping: what has been begun is finished first ...")
         return
     looks, mode_before = 0, ""
     while not stop.wait(LOOK_SECONDS):
-        stack.supervisor.tend()
         mode, line = _line(settings, store, stack)
         if looks % HEADLESS_LOOKS == 0 or mode != mode_before:
             typer.echo(line)

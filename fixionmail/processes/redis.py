@@ -102,6 +102,12 @@ def stop(home: Path) -> bool:
     return Engine(server.folder, server).stop()
 
 
+def engine_of(home: Path) -> Engine:
+    """The engine of this home's Redis, for whoever supervises it."""
+    server = _server(home)
+    return Engine(server.folder, server)
+
+
 def check_port_free(port: int) -> None:
     """Make sure that a server can listen on ``port`` of 127.0.0.1.
 

@@ -1,160 +1,223 @@
-"""Starts our processes, starts them again when they die, and stops them: asked first, then killed."""
+"""The supervisor of a home: one process that brings what runs in line with what is wanted, for as long as that is."""
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import replace
+from functools import partial
+from os import getpid
 from pathlib import Path
+from uuid import uuid4
 
 import structlog
 
+from fixionmail.engine import Engine
 from fixionmail.errors import EngineError
-from fixionmail.processes.spec import ProcessSpec
+from fixionmail.processes import redis
+from fixionmail.processes.handles import Adopted, BundledServer, Child, Handle
+from fixionmail.processes.identity import find
+from fixionmail.processes.keeper import STOPPED, Keeper
+from fixionmail.processes.ledger import Ledger, Plan, Record, Seen, Wanted
+from fixionmail.processes.logs import put_away
+from fixionmail.processes.pace import Pace
+from fixionmail.processes.spec import SERVERS, ProcessSpec
+from fixionmail.store import embedded
 
-STOP_SECONDS = 30.0
-"""How long a process may take to finish what it has begun."""
-FIRST_PAUSE_SECONDS = 1.0
-LONGEST_PAUSE_SECONDS = 60.0
-STABLE_SECONDS = 60.0
-"""After running this long, a process that dies is started again at once."""
+TAKE_OVER_SECONDS = 10.0
 
 _log = structlog.get_logger("fixionmail.supervisor")
 
 
-@dataclass
-class _Child:
-    spec: ProcessSpec
-    process: subprocess.Popen[bytes]
-    started_at: float
-    pause: float = FIRST_PAUSE_SECONDS
-    restarts: int = 0
-    start_again_at: float | None = None
-    last_end: str = ""
+def log_file(home: Path, name: str) -> Path:
+    """Where the process of this name writes its log."""
+    return home / name / "server.log" if name in SERVERS else home / "logs" / f"{name}.log"
 
 
-@dataclass(frozen=True, kw_only=True)
-class ChildView:
-    """A process as people see it. ``last_end``: how its predecessor ended, when there was one."""
-
-    name: str
-    kind: str
-    pid: int
-    running: bool
-    restarts: int
-    last_end: str
+def engine_of(home: Path, kind: str) -> Engine:
+    """The engine of a bundled server."""
+    return embedded.engine_of(home) if kind == "postgres" else redis.engine_of(home)
 
 
-@dataclass
 class Supervisor:
-    """The processes of one ``fixionmail up``.
+    """Supervises one home; see :func:`supervise` and :func:`supervising`, which make sure that it is the only one."""
 
-    Args:
-        folder: where their logs go, ``<name>.log`` each.
-        environment: all of it.
-        cwd: the folder they work in, whose `.env` they read; ours when None.
-    """
+    def __init__(self, home: Path, pace: Pace, *, in_foreground: bool = False) -> None:
+        self._home = home
+        self._ledger = Ledger(home)
+        self._pace = pace
+        self._in_foreground = in_foreground
+        self._token = uuid4().hex
+        self._keepers: dict[str, Keeper] = {}
+        self._plan = Plan()
+        self._plan_version: tuple[int, int] | None = None
+        self._written: Seen | None = None
 
-    folder: Path
-    environment: Mapping[str, str]
-    cwd: Path | None = None
-    _children: dict[str, _Child] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _ended: threading.Event = field(default_factory=threading.Event)
+    def run(self, stop: threading.Event) -> None:
+        """Supervise until told to stop, and stop everything then; or until there is nothing left to supervise.
 
-    def start(self, specs: Sequence[ProcessSpec]) -> None:
-        """Start these processes.
-
-        Raises:
-            EngineError: a log cannot be written or a process cannot be started; the others were stopped again.
+        In the background it also leaves, without touching anything, when another supervisor takes over.
         """
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for spec in specs:
-                self._children[spec.name] = _Child(spec, self._spawn(spec), time.monotonic())
-        except OSError as error:
-            self.stop()
-            raise EngineError(f"A process could not be started: {error}.") from None
+        self._change_plan(lambda plan: replace(plan, supervisor=self._token))
+        self._adopt()
+        while not stop.is_set():
+            self._safely(self.step)
+            if not self._in_foreground and (self._is_relieved() or self._is_idle()):
+                return
+            stop.wait(self._pace.look_every)
+        self._stop_everything()
 
-    def look(self) -> list[ChildView]:
-        """All processes, as they are now."""
-        with self._lock:
-            return [
-                ChildView(
-                    name=child.spec.name,
-                    kind=child.spec.kind,
-                    pid=child.process.pid,
-                    running=child.process.poll() is None,
-                    restarts=child.restarts,
-                    last_end=child.last_end,
-                )
-                for child in self._children.values()
-            ]
+    def step(self) -> None:
+        """Look at everything once."""
+        self._read_plan()
+        self._step_each(self._plan.wanted)
+        self._tell()
 
-    def tend(self) -> None:
-        """Start again what has died, after a pause that doubles while it keeps dying."""
-        with self._lock:
-            for child in self._children.values():
-                self._tend(child)
+    # Coming
 
-    def stop(self) -> None:
-        """Stop all: SIGTERM to each, so that they finish what they have begun, SIGKILL to who does not."""
-        self._ended.set()
-        with self._lock:
-            running = [c.process for c in self._children.values() if c.process.poll() is None]
-            for process in running:
-                process.terminate()
-            give_up_at = time.monotonic() + STOP_SECONDS
-            for process in running:
-                try:
-                    process.wait(max(0.1, give_up_at - time.monotonic()))
-                except subprocess.TimeoutExpired:
-                    _log.warning("a process did not stop in time and was killed", pid=process.pid)
-                    process.kill()
-                    process.wait()
+    def _adopt(self) -> None:
+        for name, record in self._ledger.seen().records.items():
+            handle: Handle | None = None
+            if record.identity is None:
+                continue
+            if record.kind in SERVERS:
+                if engine_of(self._home, record.kind).running():
+                    handle = BundledServer(engine_of(self._home, record.kind))
+            elif find(record.identity):
+                handle = Adopted(record.identity)
+            if handle is None:
+                record = replace(record, identity=None, last_end="ended while nobody supervised it")
+            self._keepers[name] = self._keeper(record, handle)
 
-    def _tend(self, child: _Child) -> None:
-        code = child.process.poll()
-        if code is None or self._ended.is_set():
-            return
+    def _keeper(self, record: Record, handle: Handle | None = None) -> Keeper:
+        return Keeper(record, self._pace, self._start, handle)
+
+    def _start(self, spec: ProcessSpec) -> Handle:
+        if spec.kind in SERVERS:
+            return BundledServer(engine_of(self._home, spec.kind))
+        return Child(spec, log_file(self._home, spec.name))
+
+    # Every look
+
+    def _read_plan(self) -> None:
+        version = self._ledger.plan_version()
+        if version != self._plan_version:
+            self._plan, self._plan_version = self._ledger.plan(), version
+
+    def _step_each(self, wanted: Mapping[str, Wanted], *, leave: bool = False) -> None:
         now = time.monotonic()
-        if child.start_again_at is None:
-            if now - child.started_at > STABLE_SECONDS:
-                child.pause = FIRST_PAUSE_SECONDS
-            child.last_end = f"signal {-code}" if code < 0 else f"exit code {code}"
-            child.start_again_at = now + child.pause
-            child.pause = min(child.pause * 2, LONGEST_PAUSE_SECONDS)
-            _log.warning("a process ended", name=child.spec.name, how=child.last_end, log=str(self.folder))
-        elif now >= child.start_again_at:
-            child.process, child.started_at = self._spawn(child.spec), now
-            child.restarts += 1
-            child.start_again_at = None
+        for name, want in wanted.items():
+            if name not in self._keepers:
+                new = Record(name=name, kind=want.spec.kind, state=STOPPED, since=now, launch=0)
+                self._keepers[name] = self._keeper(new)
+        for name, keeper in list(self._keepers.items()):
+            keeper.step(wanted.get(name), now, leave=leave)
+            if name not in wanted and keeper.handle is None:
+                del self._keepers[name]
+            self._safely(partial(self._keep_log_small, name))
 
-    def _spawn(self, spec: ProcessSpec) -> subprocess.Popen[bytes]:
-        with (self.folder / f"{spec.name}.log").open("ab") as log:
-            # A session of its own: Ctrl+C reaches us alone, and we stop them in order.
-            return subprocess.Popen(
-                spec.argv,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=self.environment,
-                cwd=self.cwd,
-                start_new_session=True,
-            )
+    def _keep_log_small(self, name: str) -> None:
+        put_away(log_file(self._home, name), larger_than=self._pace.log_bytes, keep=self._pace.logs_kept)
+
+    def _tell(self) -> None:
+        records = {name: keeper.record for name, keeper in self._keepers.items()}
+        seen = Seen(pid=getpid(), in_foreground=self._in_foreground, records=records)
+        if seen != self._written:
+            self._ledger.write_seen(seen)
+            self._written = seen
+
+    def _safely(self, work: Callable[[], object]) -> None:
+        """A boundary: a full disk or a damaged file is told, and does not end supervision."""
+        try:
+            work()
+        except (OSError, EngineError) as error:
+            _log.error("supervision is hindered", reason=str(error))
+
+    # Going
+
+    def _is_relieved(self) -> bool:
+        return self._plan.supervisor not in (self._token, "")
+
+    def _is_idle(self) -> bool:
+        """Whether there is nothing to do; whoever wants something from then on starts another supervisor."""
+        if any(keeper.handle for keeper in self._keepers.values()) or _runs_something(self._plan):
+            return False
+        with self._ledger.turn():
+            plan = self._ledger.plan()
+            if _runs_something(plan) or plan.supervisor != self._token:
+                return False
+            self._ledger.write_plan(replace(plan, supervisor=""))
+        return True
+
+    def _stop_everything(self) -> None:
+        """Programs first, so that they can finish what they have begun; then the servers they use."""
+        self._safely(lambda: self._change_plan(_nothing_runs))
+        for kinds in (SERVERS, ()):
+            while any(k.handle for k in self._keepers.values() if k.record.kind not in kinds):
+                spared = {n: w for n, w in self._plan.wanted.items() if w.spec.kind in kinds}
+                stopped = {n: replace(w, run=False) for n, w in self._plan.wanted.items() if n not in spared}
+                self._step_each(spared | stopped, leave=True)
+                self._safely(self._tell)
+                time.sleep(min(self._pace.look_every, 0.1))
+
+    def _change_plan(self, change: Callable[[Plan], Plan]) -> None:
+        with self._ledger.turn():
+            plan = change(self._ledger.plan())
+            self._ledger.write_plan(plan)
+
+
+def _runs_something(plan: Plan) -> bool:
+    return any(want.run for want in plan.wanted.values())
+
+
+def _nothing_runs(plan: Plan) -> Plan:
+    return Plan(wanted={name: replace(want, run=False) for name, want in plan.wanted.items()})
+
+
+def supervise(home: Path, stop: threading.Event, pace: Pace | None = None) -> bool:
+    """Be the home's supervisor until there is nothing to supervise; False when another one is.
+
+    When ``stop`` is set, everything is stopped.
+    """
+    with Ledger(home).supervising() as is_ours:
+        if is_ours:
+            Supervisor(home, pace or Pace()).run(stop)
+        return is_ours
 
 
 @contextmanager
-def supervised(
-    folder: Path, environment: Mapping[str, str], cwd: Path | None, specs: Sequence[ProcessSpec]
-) -> Iterator[Supervisor]:
-    """Run these processes while inside; they have stopped afterwards."""
-    supervisor = Supervisor(folder, environment, cwd)
-    supervisor.start(specs)
-    try:
-        yield supervisor
-    finally:
-        supervisor.stop()
+def supervising(home: Path, pace: Pace | None = None) -> Iterator[None]:
+    """Supervise the home in a thread of this process while inside; everything in it has stopped afterwards.
+
+    A supervisor in the background hands over what it has.
+
+    Raises:
+        EngineError: another process does the same, or the files cannot be kept.
+    """
+    ledger = Ledger(home)
+    ledger.prepare()
+    if ledger.is_supervised() and ledger.seen().in_foreground:
+        raise _runs_already(ledger)
+    with ledger.turn():
+        ledger.write_plan(replace(ledger.plan(), supervisor=uuid4().hex))
+    with ledger.supervising(TAKE_OVER_SECONDS) as is_ours:
+        if not is_ours:
+            raise _runs_already(ledger)
+        stop = threading.Event()
+        supervisor = Supervisor(home, pace or Pace(), in_foreground=True)
+        thread = threading.Thread(target=supervisor.run, args=[stop], name="supervisor")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+
+def _runs_already(ledger: Ledger) -> EngineError:
+    return EngineError(
+        f"FixionMail already runs here, in process {ledger.seen().pid}: stop that one first, or see what it does "
+        "with fixionmail processes list."
+    )

@@ -72,6 +72,12 @@ def running_url(home: Path) -> str | None:
     return postgres.url(running.port) if running else None
 
 
+def engine_of(home: Path) -> Engine:
+    """The engine of this home's Postgres, for whoever supervises it."""
+    postgres = _Postgres(folder=home.absolute() / "postgres")
+    return Engine(postgres.folder, postgres)
+
+
 def postgres_bin() -> Path:
     """The folder with ``initdb`` and ``postgres``: ``FIXIONMAIL_POSTGRES_BIN``, else the wheel's.
 

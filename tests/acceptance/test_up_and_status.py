@@ -219,7 +219,7 @@ def test_a_child_that_is_killed_is_started_again(queue_up: Up) -> None:
     until(lambda: (child := queue_up.child("worker")) and child.pid != before, "another worker")
     after = pid_of(queue_up, "worker")
     until(lambda: after in {worker["pid"] for worker in queue_up.status()["workers"]}, "status to show it")
-    assert '"name": "worker-1", "how": "signal 9"' in queue_up.said()
+    assert '"name": "worker-1", "how": "killed by SIGKILL (perhaps out of memory)"' in queue_up.said()
 
 
 # ---- its end ---------------------------------------------------------------------------------------------------------
