@@ -27,10 +27,12 @@ CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 3.0
 
 
-def load_script(name: str) -> Script:
-    """The read-only script ``lua/<name>.lua``, behind what all of them share."""
+def load_script(*names: str) -> Script:
+    """A read-only script made of the files ``lua/<name>.lua``, behind what all of them share."""
     folder = resources.files(__package__) / "lua"
-    return Script(source="\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("reading", name)))
+    return Script(
+        source="\n".join((folder / f"{name}.lua").read_text("utf-8") for name in ("reading", *names))
+    )
 
 
 class RedisReader:

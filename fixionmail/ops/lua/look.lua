@@ -138,11 +138,12 @@ end
 
 local minute = math.floor(now / 60)
 local function minutes_of(queue, count)
-  local found = {}
-  for at = minute - count + 1, minute do
-    local sums = fields_of('fm:stats:' .. queue .. ':' .. at, 'enqueued', 'started', 'finished', 'failed', 'wait_ms',
-                           'run_ms')
-    if sums then found[#found + 1] = {at, unpack(sums)} end
+  local keys, found = {}, {}
+  for i = 1, count do keys[i] = 'fm:stats:' .. queue .. ':' .. (minute - count + i) end
+  if size('EXISTS', unpack(keys)) == 0 then return found end -- nobody counts here, or nothing has happened
+  for i, key in ipairs(keys) do
+    local sums = fields_of(key, 'enqueued', 'started', 'finished', 'failed', 'wait_ms', 'run_ms')
+    if sums then found[#found + 1] = {minute - count + i, unpack(sums)} end
   end
   return found
 end

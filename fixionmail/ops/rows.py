@@ -1,0 +1,60 @@
+"""Jobs as rows of a table, out of what the scripts return."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from fixionmail.ops.reading import error_of, function_of, last_line, moment_of, number_of, text_of, whole_of
+from fixionmail.ops.views import JobRow
+
+STATES = ("started", "limbo", "queued", "scheduled", "deferred", "failed", "finished", "canceled")
+"""Where a job can be found. ``limbo``: taken out of its queue by a worker of RQ's, and not yet started."""
+COLUMNS = (
+    *("status", "origin", "description", "created_at", "enqueued_at", "started_at", "ended_at"),
+    *("worker_name", "number_of_retries"),
+)
+"""Of a job's record, as the scripts return them."""
+_CAME_AT = {"queued": "enqueued_at", "limbo": "enqueued_at", "started": "started_at"}
+_ENDED = ("failed", "finished", "canceled")
+
+
+def row_of(reply: Sequence[Any]) -> JobRow:
+    """A row as ``rows.lua`` returns it."""
+    raw_state, raw_queue, raw_id, score, fields, result, own_error = reply
+    state, queue = text_of(raw_state), text_of(raw_queue)
+    if not fields:
+        return JobRow(
+            job_id=text_of(raw_id),
+            state=state,
+            queue=queue,
+            function="",
+            at=None,
+            broken="There is no record of this job.",
+        )
+    record = dict(zip(COLUMNS, fields, strict=True))
+    retries = whole_of(record["number_of_retries"])
+    return JobRow(
+        job_id=text_of(raw_id),
+        state=state,
+        queue=queue,
+        function=function_of(record["description"]),
+        at=came_at(state, record),
+        summary=last_line(error_of(own_error, result)) if state == "failed" else _about(state, record, score),
+        attempts=None if retries is None else retries + 1,
+        worker=text_of(record["worker_name"]),
+    )
+
+
+def came_at(state: str, record: dict[str, Any]) -> datetime | None:
+    """When a job came into its state, by its record."""
+    column = "ended_at" if state in _ENDED else _CAME_AT.get(state, "created_at")
+    return moment_of(record[column]) or moment_of(record["created_at"])
+
+
+def _about(state: str, record: dict[str, Any], score: object) -> str:
+    if state == "scheduled" and (at := number_of(score)):
+        return f"to run at {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    text = " ".join(text_of(record["description"]).split())
+    return text.removeprefix(function_of(text))
