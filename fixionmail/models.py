@@ -406,3 +406,25 @@ class DuplicateFinding:
     subject: str
     delivery_ids: tuple[UUID, ...]
     detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderEvent:
+    """One thing that the mail provider says has happened to a mail.
+
+    Attributes:
+        message_id: of the event; the same when it is told again.
+        kind: as the provider names it, such as ``email.delivered``.
+        provider_id: of the mail.
+        delivery_id: the delivery that the mail's own tag names, if it can be read.
+        detail: the provider's words, such as why it bounced.
+        suppresses: nothing may be sent to this address again.
+    """
+
+    message_id: str
+    kind: str
+    provider_id: str
+    delivery_id: UUID | None
+    happened_at: datetime
+    detail: str
+    suppresses: bool

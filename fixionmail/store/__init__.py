@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fixionmail.store.deliveries import Deliveries
+from fixionmail.store.incoming import Incoming
 from fixionmail.store.jobs import StoryJobs
 from fixionmail.store.leases import Leases
 from fixionmail.store.mail import MailLine
@@ -35,6 +36,7 @@ class Store:
     jobs: StoryJobs
     deliveries: Deliveries
     subscribers: Subscribers
+    incoming: Incoming
     upkeep: Upkeep
     _call: Caller
 
@@ -48,6 +50,7 @@ class Store:
             jobs=StoryJobs(call),
             deliveries=Deliveries(call),
             subscribers=Subscribers(call),
+            incoming=Incoming(call),
             upkeep=Upkeep(call),
             _call=call,
         )
