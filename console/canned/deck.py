@@ -1,0 +1,283 @@
+"""The pretended deployment as a deck: it answers at once, and remembers what the operator did to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from console.canned import rows, troubles
+from console.canned.clockwork import job_id, noise, unix, wave
+from console.canned.world import World, snapshot
+from console.feed import (
+    PAGE_ROWS,
+    AuditStep,
+    CheckRow,
+    DeliveryList,
+    Duplicate,
+    LogTail,
+    ProcessRow,
+)
+from fixionmail.errors import InputError
+from fixionmail.ops.views import (
+    FailureGroup,
+    Finding,
+    JobDetail,
+    JobPage,
+    JobRow,
+    Preview,
+    Progress,
+    Snapshot,
+    Target,
+)
+
+STEPS = 12
+LOG_LINES = 200
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(kw_only=True)
+class CannedDeck:
+    """A deck without a deployment.
+
+    Args:
+        troubled: with things to mend, or calm.
+        now: the clock.
+        step_seconds: how long a step of something long takes.
+        remote: pretend to be a production deployment.
+        read_only: refuse every change.
+    """
+
+    troubled: bool = True
+    now: Callable[[], datetime] = _now
+    step_seconds: float = 0.15
+    remote: bool = False
+    read_only: bool = False
+    world: World = field(init=False)
+    changes: list[tuple[str, tuple[str, ...], str]] = field(default_factory=list)
+    """What was done: the action, its targets and the reason."""
+
+    def __post_init__(self) -> None:
+        self.world = World(troubled=self.troubled)
+
+    @property
+    def target(self) -> Target:
+        """A local deployment, or one called production."""
+        return Target(
+            redis="eu1-brave-ox.upstash.io:6379/0" if self.remote else "127.0.0.1:6379/0",
+            database="aws-0-eu.pooler.supabase.com/postgres" if self.remote else "127.0.0.1/fixionmail",
+            environment="production" if self.remote else "demo",
+            remote=self.remote,
+            read_only=self.read_only,
+            mail="the local outbox" if not self.remote else "Resend",
+        )
+
+    def look(self) -> Snapshot:
+        """The pretended deployment now."""
+        return snapshot(self.world, self.target, self.now())
+
+    def findings(self, snapshot: Snapshot, previous: Snapshot | None) -> tuple[Finding, ...]:
+        """What is wrong."""
+        return troubles.findings(self.world, snapshot.taken_at)
+
+    def jobs(self, query: str, cursor: str) -> JobPage:
+        """Jobs that match, newest first."""
+        now, wanted = self.now(), _terms(query)
+        number = int(cursor) if cursor else rows.TOTAL_JOBS
+        found: list[JobRow] = []
+        while number > 0 and len(found) < PAGE_ROWS:
+            row = rows.job_row(number, self.world, now)
+            if _matches(row, wanted, now):
+                found.append(row)
+            number -= 1
+            if number < rows.TOTAL_JOBS - 20_000:
+                break
+        total = rows.TOTAL_JOBS if not wanted else max(len(found), int(rows.TOTAL_JOBS * _share(wanted)))
+        following = str(number) if len(found) == PAGE_ROWS else ""
+        return JobPage(rows=tuple(found), total=total, next=following)
+
+    def job(self, job_id: str) -> JobDetail:
+        """One job."""
+        return rows.job_detail(job_id, self.world, self.now())
+
+    def job_log(self, job_id: str) -> tuple[str, ...]:
+        """Its log lines."""
+        return rows.job_log(job_id, self.now())
+
+    def failures(self) -> Iterator[tuple[FailureGroup, ...]]:
+        """Failures by fingerprint."""
+        for part in (0.4, 1.0):
+            yield rows.failure_groups(self.world, self.now(), part)
+            self._work()
+
+    def deliveries(self, tab: str, cursor: str) -> DeliveryList:
+        """Deliveries of a tab."""
+        now, start, total = self.now(), int(cursor or 0), rows.delivery_total(tab, self.world)
+        end = min(total, start + PAGE_ROWS)
+        found = tuple(rows.delivery_row(tab, number, now) for number in range(start, end))
+        return DeliveryList(rows=found, total=total, next=str(end) if end < total else "")
+
+    def duplicates(self) -> tuple[Duplicate, ...]:
+        """The duplicate check."""
+        self._work()
+        return rows.duplicates(self.world)
+
+    def audit(self) -> Iterator[AuditStep]:
+        """Pretends to look at 180,000 keys."""
+        total = 182_433
+        for step in range(STEPS + 1):
+            done = total * step // STEPS
+            found = troubles.findings(self.world, self.now())[1:2] if step > STEPS // 2 else ()
+            yield AuditStep(
+                done=done, total=total, words="keys of jobs", findings=found, finished=step == STEPS
+            )
+            self._work()
+
+    def doctor(self) -> Iterator[CheckRow]:
+        """Every check of the pretended deployment."""
+        risky = self.world.troubled and "policy" not in self.world.cured
+        fine = ("settings", "Redis answers", "Redis layout", "Postgres answers", "migrations", "clocks agree")
+        words = (
+            "all are right",
+            "in 1.4 ms, Valkey 9.1.2",
+            "RQ 3",
+            "in 4 ms, 17.4",
+            "all 12",
+            "within 20 ms",
+        )
+        for name, said in zip(fine, words, strict=True):
+            yield CheckRow(name=name, state="ok", words=said)
+            self._work()
+        yield CheckRow(
+            name="eviction policy",
+            state="risk" if risky else "ok",
+            words="allkeys-lru may drop queue keys" if risky else "noeviction",
+            fix="redis-cli CONFIG SET maxmemory-policy noeviction" if risky else "",
+        )
+        yield CheckRow(name="mail provider", state="note", words="no RESEND_API_KEY: mail goes to the outbox")
+        yield CheckRow(name="disk space", state="ok", words="212 GB free under .fixionmail")
+
+    def preview(self, action: str, targets: tuple[str, ...]) -> Preview:
+        """What an action would touch."""
+        count = 43 if any(target.startswith("query:") for target in targets) else max(1, len(targets))
+        mailed = action in ("requeue", "retry")
+        return Preview(
+            action=action,
+            count=count,
+            samples=targets[:5],
+            warnings=("1 of them may already have been mailed: it is asked after first.",) if mailed else (),
+            destructive=action in ("delete", "cancel", "cancel_delivery", "shutdown", "stop", "suppress"),
+            command=f"fixionmail {action.replace('_', '-')} {' '.join(targets[:3])}".strip(),
+            seen=dict.fromkeys(targets, "seen"),
+        )
+
+    def run(self, preview: Preview, targets: tuple[str, ...], reason: str, cursor: str) -> Iterator[Progress]:
+        """Pretends to do it, in steps."""
+        if self.read_only:
+            raise InputError("This console only looks (--read-only).")
+        self.changes.append((preview.action, targets, reason))
+        begun = int(cursor or 0)
+        for step in range(1, STEPS + 1):
+            done = begun + (preview.count - begun) * step // STEPS
+            self._work()
+            yield Progress(
+                done=done,
+                total=preview.count,
+                outcomes={"done": done},
+                cursor=str(done),
+                finished=step == STEPS,
+            )
+        self._apply(preview.action, targets)
+
+    def processes(self) -> tuple[ProcessRow, ...]:
+        """What runs on the pretended machine."""
+        return rows.processes(self.world, self.now())
+
+    def log(self, name: str, position: str) -> LogTail:
+        """A log that gets a line a second."""
+        now = int(unix(self.now()))
+        start = int(position) if position else now - LOG_LINES
+        return LogTail(
+            lines=tuple(_log_line(name, second) for second in range(start, now)), position=str(now)
+        )
+
+    def history(self, series: str, seconds: int) -> tuple[tuple[float, float], ...]:
+        """A curve of the series."""
+        now = unix(self.now())
+        step = max(10, seconds // 360)
+        return tuple(
+            (at, wave(at, 5400, 40, 380) + 90 * noise(series, int(at / step)))
+            for at in (now - seconds + n * step for n in range(seconds // step))
+        )
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+    def _work(self) -> None:
+        if self.step_seconds:
+            time.sleep(self.step_seconds)
+
+    def _apply(self, action: str, targets: tuple[str, ...]) -> None:
+        world = self.world
+        if action in ("resolve", "cancel_delivery", "retry"):
+            world.settled |= set(targets)
+        elif action == "drain":
+            world.draining |= {target.removeprefix("fixionmail-") for target in targets}
+        elif action in ("shutdown", "stop_process"):
+            world.stopped |= {target.removeprefix("fixionmail-") for target in targets}
+        elif action == "pause":
+            for target in targets:
+                if world.paused_queues.pop(target, None) is None:
+                    world.paused_queues[target] = "closed in the console"
+        elif action in ("scale_up", "scale_down"):
+            world.scales["worker"] = max(1, world.scales["worker"] + (1 if action == "scale_up" else -1))
+        elif action in ("start", "restart"):
+            world.stopped -= set(targets)
+            world.cured |= {"imports" for target in targets if "imports" in target}
+        elif action == "requeue":
+            world.gone_jobs |= set(targets)
+            world.cured |= {"w-3" for target in targets if target == troubles.DEAD_JOB}
+
+
+def _terms(query: str) -> dict[str, str]:
+    terms: dict[str, str] = {}
+    for word in query.split():
+        name, colon, value = word.partition(":")
+        terms[name if colon else "text"] = value if colon else word
+    return terms
+
+
+def _matches(row: JobRow, terms: dict[str, str], now: datetime) -> bool:
+    text = f"{row.job_id} {row.function} {row.summary}".lower()
+    tests = {
+        "state": lambda value: row.state == value,
+        "queue": lambda value: row.queue == value,
+        "id": lambda value: row.job_id.startswith(value),
+        "err": lambda value: row.state == "failed" and value.lower() in row.summary.lower(),
+        "fingerprint": lambda value: row.state == "failed",
+        "text": lambda value: value.lower() in text,
+    }
+    return all(tests[name](value) for name, value in terms.items() if name in tests)
+
+
+def _share(terms: dict[str, str]) -> float:
+    share = {"failed": 43 / rows.TOTAL_JOBS, "started": 0.0004, "queued": 0.04, "scheduled": 0.0001}
+    return share.get(terms.get("state", ""), 0.2)
+
+
+def _log_line(name: str, second: int) -> str:
+    words = (
+        f"claimed job={job_id(second)[:8]} queue=stories",
+        f"story written job={job_id(second)[:8]} words=742 seconds=41.2",
+        f"batch accepted mails={1 + second % 99} provider=resend",
+        "tick ended due=41 planned=41 seconds=0.012",
+        f"provider answered 529, again in 4 s job={job_id(second)[:8]}",
+    )
+    which = int(noise(name, second) * len(words))
+    level = "warning" if which == 4 else "info"
+    stamp = datetime.fromtimestamp(second, UTC) + timedelta(milliseconds=120)
+    return f"{stamp:%Y-%m-%dT%H:%M:%S.120Z} [{level}] {words[which]}"

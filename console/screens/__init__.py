@@ -1,0 +1,1 @@
+"""Screens: the main one with its views, and what opens above it."""

@@ -1,0 +1,45 @@
+"""The line at the bottom: the keys that do something here, as many as there is room for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textual.content import Content, Style
+from textual.reactive import reactive
+
+from console.commands import Command, commands_in, key_of
+from console.marks import ACCENT_STYLE, BAD_STYLE, QUIET_STYLE
+from console.widgets.panel import Drawn
+
+
+class KeyBar(Drawn):
+    """Drawn from the table of commands; ``note`` takes the left end, such as a filter in force."""
+
+    place: reactive[str] = reactive("overview")
+    note: reactive[str] = reactive("")
+    read_only: reactive[bool] = reactive(False)
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        super().__init__()
+        self.keys = keys
+
+    def lines(self, width: int) -> list[Content]:
+        """One line."""
+        wanted = sorted((c for c in commands_in(self.place) if c.rank), key=lambda c: c.rank)
+        line = Content("")
+        for command in wanted:
+            if command.action and self.read_only:
+                continue
+            item = self._item(command)
+            if line.cell_length + item.cell_length + 2 > width:
+                continue
+            line = Content.assemble(line, "  " if line else "", item)
+        return [line]
+
+    def _item(self, command: Command) -> Content:
+        changes = bool(command.action)
+        item = Content.assemble(
+            (key_of(command, self.keys), f"bold {BAD_STYLE if changes else ACCENT_STYLE}"),
+            (f" {command.label}", QUIET_STYLE),
+        )
+        return item.stylize(Style.from_meta({"@click": f"screen.command('{command.id}')"}))

@@ -1,0 +1,34 @@
+"""Drawn widgets: panels with a title, and lines of content laid out for the width there is."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.widget import Widget
+
+
+class Drawn(Widget):
+    """A widget that draws itself as lines, for the width it has; its height follows the lines."""
+
+    DEFAULT_CSS = "Drawn { height: auto; width: 1fr; }"
+
+    def lines(self, width: int) -> list[Content]:
+        """The lines to show in ``width`` cells."""
+        raise NotImplementedError
+
+    def render(self) -> Content:
+        """All lines."""
+        return Content("\n").join(self.lines(max(1, self.content_size.width)))
+
+    def get_content_height(self, container: object, viewport: object, width: int) -> int:
+        """As many rows as there are lines."""
+        return max(1, len(self.lines(max(1, width))))
+
+    def redraw(self) -> None:
+        """Draw again, with as many lines as there are now."""
+        self.refresh(layout=True)
+
+
+def titled(widget: Widget, title: str, subtitle: Content | str = "") -> None:
+    """Name a panel on its border. ``title`` is ours; ``subtitle`` is content, never markup."""
+    widget.border_title = Content(title)  # type: ignore[assignment]
+    widget.border_subtitle = Content(subtitle) if isinstance(subtitle, str) else subtitle  # type: ignore[assignment]
