@@ -12,7 +12,7 @@ from fixionmail.ops.rows import STATES
 from fixionmail.ops.views import JobRow
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_AGE = re.compile(r"age\s*([<>])\s*=?\s*(\d+(?:\.\d+)?)\s*([smhdw]?)")
+_AGE = re.compile(r"(?<!\S)age([<>])=?(\d+(?:\.\d+)?)([smhdw]?)(?!\S)")
 _AGE_LIMIT_SECONDS = 100 * 365 * 86_400
 _WORD = re.compile(r'(?:[a-z]+:)?"[^"]*"?|\S+')
 _FIELDS = ("state", "queue", "id", "func", "err")

@@ -13,7 +13,7 @@ from fixionmail.ops.connection import RedisReader, load_script
 from fixionmail.ops.rows import STATES, row_of
 from fixionmail.ops.views import JobPage
 
-_PAGE = load_script("rows", "page")
+_PAGE = load_script("rows", "places", "page")
 _CURSOR_LIMIT = 1_000_000
 MAX_ROWS = 1000
 

@@ -1,0 +1,24 @@
+-- One step through a list or registry, newest first, that ends by itself before it holds up others for long.
+-- The script after this one gives ``visit(entry, score)`` and its own arguments from FIRST_ARGUMENT on.
+-- ARGV: prefix, state, queue, place: (score or index, entry), both '' at the beginning.
+local state, queue = ARGV[2], ARGV[3]
+local FIRST_ARGUMENT = 6
+local BUDGET_SECONDS = 0.005
+local ENTRIES_LIMIT = 5000
+
+-- Returns how many were visited, and the place to go on from: empty at the end.
+local function walk(visit)
+  local began, visited = os.clock(), 0
+  local registry, key = is_registry(state), place_key(state, queue)
+  local count = size(registry and 'ZCARD' or 'LLEN', key)
+  local place = ARGV[4] ~= '' and {tonumber(ARGV[4]), ARGV[5]} or nil
+  local position, entries = next_in(registry, key, count, place), nil
+  repeat
+    entries, position = entries_from(registry, key, position, CHUNK)
+    for _, entry in ipairs(entries) do visit(entry[1], entry[2]) end
+    visited = visited + #entries
+    if #entries > 0 then place = {entries[#entries][2], entries[#entries][1]} end
+  until #entries < CHUNK or visited >= ENTRIES_LIMIT or os.clock() - began > BUDGET_SECONDS
+  if #entries < CHUNK then return visited, {} end
+  return visited, {tostring(place[1]), place[2]}
+end
