@@ -55,7 +55,7 @@ def search(
     limit: int = FOUND_LIMIT,
     bound: int = SEARCHED_LIMIT,
 ) -> Iterator[SearchStep]:
-    """Look for jobs, state after state, newest first in each. Nothing is asked of Redis between steps.
+    """Look for jobs, state after state, newest first in each. It goes on only while somebody asks for more.
 
     Args:
         reader: the Redis.

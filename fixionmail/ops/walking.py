@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,12 +48,18 @@ def steps(
 ) -> Iterator[tuple[int, Any]]:
     """Run ``script`` until it has been through ``source``: how many entries each step visited, and what it found.
 
-    What comes while this goes on is not visited; what leaves may or may not be. It ends after twice as many entries
-    as there were, whatever happens meanwhile.
+    The next step is under way while the caller looks at the last one. What comes while this goes on is not visited;
+    what leaves may or may not be. It ends after twice as many entries as there were, whatever happens meanwhile.
     """
-    place: Sequence[Argument] = ("", "")
+
+    def step(place: Sequence[Argument]) -> Future[Any]:
+        return thread.submit(reader.run, script, (source.state, source.raw_queue, *place, *arguments))
+
     left = 2 * source.count
-    while place and left > 0:
-        visited, place, found = reader.run(script, (source.state, source.raw_queue, *place, *arguments))
-        left -= max(visited, 1)
-        yield visited, found
+    with ThreadPoolExecutor(1, thread_name_prefix="walk") as thread:
+        reply: Future[Any] | None = step(("", ""))
+        while reply is not None:
+            visited, place, found = reply.result()
+            left -= max(visited, 1)
+            reply = step(place) if place and left > 0 else None
+            yield visited, found

@@ -5,6 +5,7 @@ local state, queue = ARGV[2], ARGV[3]
 local FIRST_ARGUMENT = 6
 local BUDGET_SECONDS = 0.005
 local ENTRIES_LIMIT = 5000
+local PART = 50 -- visited between two looks at the clock
 
 -- Returns how many were visited, and the place to go on from: empty at the end.
 local function walk(visit)
@@ -14,11 +15,11 @@ local function walk(visit)
   local place = ARGV[4] ~= '' and {tonumber(ARGV[4]), ARGV[5]} or nil
   local position, entries = next_in(registry, key, count, place), nil
   repeat
-    entries, position = entries_from(registry, key, position, CHUNK)
+    entries, position = entries_from(registry, key, position, PART)
     for _, entry in ipairs(entries) do visit(entry[1], entry[2]) end
     visited = visited + #entries
     if #entries > 0 then place = {entries[#entries][2], entries[#entries][1]} end
-  until #entries < CHUNK or visited >= ENTRIES_LIMIT or os.clock() - began > BUDGET_SECONDS
-  if #entries < CHUNK then return visited, {} end
+  until #entries < PART or visited >= ENTRIES_LIMIT or os.clock() - began > BUDGET_SECONDS
+  if #entries < PART then return visited, {} end
   return visited, {tostring(place[1]), place[2]}
 end
