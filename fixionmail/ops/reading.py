@@ -90,7 +90,7 @@ def payload_of(raw: bytes | None, size: int) -> tuple[str, str]:
         size: how long the field is.
     """
     if raw is None:
-        return "", ""
+        return (f"{size} bytes, too many to show" if size else ""), ""
     data = unpacked(raw)
     try:
         call = json.loads(data)

@@ -458,6 +458,8 @@ class JobDetail:
     why: tuple[str, ...]
     """Why it is not running, in words: the first reason decides. Empty when it runs or has ended."""
     cures: tuple[Cure, ...] = ()
+    dependents: tuple[str, ...] = ()
+    """Jobs that wait for this one, a hundred at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
