@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from fixionmail import __version__
-from fixionmail.commands import config, db, deliveries, demo, processes, run, status, subscribers, up
+from fixionmail.commands import config, db, deliveries, demo, processes, redis, run, status, subscribers, up
 from fixionmail.commands.output import clean
 from fixionmail.errors import FixionMailError, InputError
 
@@ -30,6 +30,7 @@ app.add_typer(subscribers.app, name="subscribers")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(db.app, name="db")
 app.add_typer(processes.app, name="processes")
+app.add_typer(redis.app, name="redis")
 app.command()(config.config)
 
 

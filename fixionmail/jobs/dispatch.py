@@ -15,6 +15,7 @@ from typing import Protocol
 from uuid import UUID
 
 import structlog
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from fixionmail.jobs.names import EMAILS, SEND_MAIL, STORIES, WRITE_STORY, mail_job_ids, story_job_id
@@ -79,9 +80,64 @@ class QueueDispatcher:
         """Raises RedisError when Redis does not answer."""
         self._redis.ping()
 
+    def has_worker(self, queue: str) -> bool:
+        """Whether a live worker listens to a queue, by rq's list and the entries that expire with their worker."""
+        listed = self._redis.smembers(f"rq:workers:{queue}")
+        return bool(listed and self._redis.exists(*listed))
+
     def close(self) -> None:
         """Close the connection."""
         self._redis.close()
+
+
+class FoundQueue:
+    """The queue of a Redis that nobody named and that may be started or stopped at any time.
+
+    It counts only while a worker listens to it: nobody promised that there would be one. Every method raises
+    RedisError otherwise. Asking costs nothing: such a Redis is on this machine.
+
+    Args:
+        find: gives the URL of the Redis; None while there is none.
+        open_queue: gives its queue.
+    """
+
+    def __init__(self, find: Callable[[], str | None], open_queue: Callable[[str], QueueDispatcher]) -> None:
+        self._find = find
+        self._open_queue = open_queue
+        self._open: tuple[str, QueueDispatcher] | None = None
+        self._lock = threading.Lock()
+
+    def ring_stories(self, job_ids: Sequence[UUID]) -> None:
+        """As a :class:`QueueDispatcher` does."""
+        self._queue(STORIES).ring_stories(job_ids)
+
+    def ring_mail(self, rounds: int) -> None:
+        """As a :class:`QueueDispatcher` does."""
+        self._queue(EMAILS).ring_mail(rounds)
+
+    def ping(self) -> None:
+        """Do nothing, if it counts."""
+        self._queue(STORIES, EMAILS)
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._open:
+            self._open[1].close()
+
+    def _queue(self, *names: str) -> QueueDispatcher:
+        """The queue dispatcher, if a worker listens to each of these queues."""
+        with self._lock:
+            url = self._find()
+            if url is None:
+                raise RedisConnectionError("no local Redis runs")
+            if self._open is None or self._open[0] != url:
+                self.close()
+                self._open = (url, self._open_queue(url))
+            queue = self._open[1]
+        for name in names:
+            if not queue.has_worker(name):
+                raise RedisConnectionError(f"no worker listens to {name} in the local Redis")
+        return queue
 
 
 class InlineDispatcher:
@@ -142,7 +198,7 @@ class InlineDispatcher:
 
 
 class FallbackDispatcher:
-    """Fallback only: no Redis is named, or it is not wanted."""
+    """Fallback only: queue mode is not wanted."""
 
     mode = "fallback"
 
@@ -157,13 +213,20 @@ class FallbackDispatcher:
 
 
 class FailoverDispatcher:
-    """Queue mode that falls back by itself while Redis is away, and comes back by itself."""
+    """Queue mode that falls back by itself while Redis is away, and comes back by itself.
 
-    def __init__(self, queue: QueueDispatcher, inline: InlineDispatcher) -> None:
+    Args:
+        queue: the named Redis, or one that may be found.
+        mode: to begin with.
+    """
+
+    def __init__(
+        self, queue: QueueDispatcher | FoundQueue, inline: InlineDispatcher, *, mode: str = "queue"
+    ) -> None:
         self._queue = queue
         self._inline = inline
         self._lock = threading.Lock()
-        self._mode = "queue"
+        self._mode = mode
         self._since = datetime.now(UTC)
         self._retry_at = 0.0
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -19,6 +20,7 @@ from fixionmail.jobs.dispatch import (
     Dispatcher,
     FailoverDispatcher,
     FallbackDispatcher,
+    FoundQueue,
     InlineDispatcher,
     QueueDispatcher,
 )
@@ -31,6 +33,7 @@ from fixionmail.loops.presence import present
 from fixionmail.loops.runner import Loop, Runner
 from fixionmail.loops.scheduler import Scheduler
 from fixionmail.mail.choice import mail_line
+from fixionmail.ops.target import redis_url_of
 from fixionmail.settings import Settings
 from fixionmail.store import Store, open_store
 
@@ -46,11 +49,11 @@ def run_loops(settings: Settings, names: Sequence[str]) -> int:
     Raises:
         FixionMailError: a setting is wrong, or the database cannot be used at the start.
     """
-    url = settings.redis_target()
+    redis_to_use(settings)
     with (
         stop_on_signals() as stop,
-        open_store(settings, max_connections=_connections(settings)) as store,
-        _dispatching(settings, store, url) as dispatcher,
+        open_store(settings, max_connections=connections(settings)) as store,
+        _dispatching(settings, store) as dispatcher,
         _running(settings, store, dispatcher, names),
     ):
         stop.wait()
@@ -59,30 +62,37 @@ def run_loops(settings: Settings, names: Sequence[str]) -> int:
 
 def run_all(settings: Settings, options: WorkerOptions) -> int:
     """Run both loops, and in queue mode a worker with them, in this one process."""
-    url = settings.redis_target()
+    url = redis_to_use(settings)
     if url is None:
         return run_loops(settings, ("scheduler", "delivery"))
-    with open_store(settings, max_connections=_connections(settings)) as store, ExitStack() as stack:
-        dispatcher = stack.enter_context(_dispatching(settings, store, url))
+    with open_store(settings, max_connections=connections(settings)) as store, ExitStack() as stack:
+        dispatcher = stack.enter_context(_dispatching(settings, store))
         stack.enter_context(_running(settings, store, dispatcher, ("scheduler", "delivery")))
         functions = stack.enter_context(open_functions(settings, store, dispatcher.ring_mail))
         return _work(store, url, functions, options)
+
+
+@contextmanager
+def hosting(settings: Settings, store: Store) -> Iterator[None]:
+    """Run both loops in this process while inside; without Redis they do the work, too."""
+    with _dispatching(settings, store) as dispatcher, _running(settings, store, dispatcher, ("scheduler", "delivery")):
+        yield
 
 
 def run_one_worker(settings: Settings, options: WorkerOptions) -> int:
     """Run a worker until it is told to stop; its exit code.
 
     Raises:
-        SettingsError: no Redis is named, or it is not wanted.
+        SettingsError: no Redis is named and none of our own runs, or it is not wanted.
         FixionMailError: the database cannot be used at the start.
     """
-    url = settings.redis_target()
+    url = redis_to_use(settings)
     if url is None:
         raise SettingsError(
-            "A worker takes its jobs from Redis: set REDIS_URL. Without Redis, `fixionmail run all` does the "
-            "work in one process (fallback)."
+            "A worker takes its jobs from Redis: set REDIS_URL. On this machine, `fixionmail redis up` starts one. "
+            "Without Redis, `fixionmail run all` does the work in one process (fallback)."
         )
-    with open_store(settings, max_connections=_connections(settings)) as store, ExitStack() as stack:
+    with open_store(settings, max_connections=connections(settings)) as store, ExitStack() as stack:
         queue = _queue(settings, url)
         stack.callback(queue.close)
         functions = stack.enter_context(open_functions(settings, store, _or_leave_it(queue.ring_mail)))
@@ -119,6 +129,11 @@ def _work(store: Store, url: str, functions: Functions, options: WorkerOptions) 
         return run_worker(url, functions, options)
 
 
+def redis_to_use(settings: Settings) -> str | None:
+    """The named Redis, or this home's own one while it runs; None in fallback mode."""
+    return redis_url_of(settings) or settings.redis_target()
+
+
 def _queue(settings: Settings, url: str) -> QueueDispatcher:
     return QueueDispatcher(
         url,
@@ -128,20 +143,25 @@ def _queue(settings: Settings, url: str) -> QueueDispatcher:
 
 
 @contextmanager
-def _dispatching(settings: Settings, store: Store, url: str | None) -> Iterator[Dispatcher]:
-    """The dispatcher of a loop: Redis at ``url`` while it answers, threads of this process otherwise."""
+def _dispatching(settings: Settings, store: Store) -> Iterator[Dispatcher]:
+    """The dispatcher of a loop: Redis while it answers, threads of this process otherwise."""
     inline: list[InlineDispatcher] = []
     with open_functions(settings, store, lambda rounds: inline[0].ring_mail(rounds)) as functions:
         inline.append(InlineDispatcher(functions, threads=min(settings.worker_concurrency, 32)))
-        dispatcher: Dispatcher
-        if url is None:
-            dispatcher = FallbackDispatcher(inline[0])
-        else:
-            dispatcher = FailoverDispatcher(_queue(settings, url), inline[0])
+        dispatcher = _dispatcher(settings, inline[0])
         try:
             yield dispatcher
         finally:
             dispatcher.close()
+
+
+def _dispatcher(settings: Settings, inline: InlineDispatcher) -> Dispatcher:
+    if settings.enable_redis_queue is False:
+        return FallbackDispatcher(inline)
+    if settings.redis_url is not None:
+        return FailoverDispatcher(_queue(settings, settings.redis_url.get_secret_value()), inline)
+    found = FoundQueue(partial(redis_url_of, settings), partial(_queue, settings))
+    return FailoverDispatcher(found, inline, mode="fallback")
 
 
 @contextmanager
@@ -188,5 +208,6 @@ def _or_leave_it(ring: Callable[[int], None]) -> Callable[[int], None]:
     return ring_or_leave_it
 
 
-def _connections(settings: Settings) -> int:
+def connections(settings: Settings) -> int:
+    """How many connections to the database a process needs that does the work."""
     return max(4, min(10, settings.worker_concurrency))

@@ -127,12 +127,12 @@ class Adopted:
 class BundledServer:
     """A bundled server. Starting and stopping it take their time, in a thread; one that runs is taken as it is."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, port: int | None = None) -> None:
         self._engine = engine
         self._known: Identity | None = None
         self._trouble = ""
         self._stopping = False
-        self._errand = self._run(engine.start)
+        self._errand = self._run(lambda: engine.start(port))
 
     def identity(self) -> Identity | None:
         """See :class:`Handle`."""

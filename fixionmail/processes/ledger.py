@@ -155,7 +155,7 @@ class Ledger:
         try:
             self._home.mkdir(mode=0o711, parents=True, exist_ok=True)
             self._folder.mkdir(mode=0o700, exist_ok=True)
-            (self._home / "logs").mkdir(exist_ok=True)
+            (self._home / "logs").mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise EngineError(
                 f"Processes cannot be kept in {self._home}: {error.strerror}. Set FIXIONMAIL_HOME to a folder "

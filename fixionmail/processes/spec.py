@@ -92,7 +92,10 @@ def kind_of(name: str) -> str:
 def spec(
     name: str, home: Path, *, environment: Mapping[str, str] = os.environ, cwd: Path | None = None
 ) -> ProcessSpec:
-    """The process called ``name``, with the settings of ``environment`` and of the `.env` in ``cwd`` (ours: None)."""
+    """The process called ``name``, with the settings of ``environment`` and of the `.env` in ``cwd`` (ours: None).
+
+    A bundled server has no settings. For Redis, :mod:`fixionmail.processes.redis_service` adds where it shall be.
+    """
     kind = kind_of(name)
     if kind in SERVERS:
         return ProcessSpec(name=name, kind=kind)

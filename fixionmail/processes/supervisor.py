@@ -36,9 +36,16 @@ def log_file(home: Path, name: str) -> Path:
     return home / name / "server.log" if name in SERVERS else home / "logs" / f"{name}.log"
 
 
-def engine_of(home: Path, kind: str) -> Engine:
-    """The engine of a bundled server."""
+def _engine_of(home: Path, kind: str) -> Engine:
     return embedded.engine_of(home) if kind == "postgres" else redis.engine_of(home)
+
+
+def _start_server(home: Path, spec: ProcessSpec) -> Handle:
+    if spec.kind == "postgres":
+        return BundledServer(embedded.engine_of(home))
+    url = spec.environment.get("REDIS_URL")
+    place = redis.place_of(url) if url else None
+    return BundledServer(redis.engine_of(home, place), place.port if place else None)
 
 
 class Supervisor:
@@ -83,8 +90,8 @@ class Supervisor:
             if record.identity is None:
                 continue
             if record.kind in SERVERS:
-                if engine_of(self._home, record.kind).running():
-                    handle = BundledServer(engine_of(self._home, record.kind))
+                engine = _engine_of(self._home, record.kind)
+                handle = BundledServer(engine) if engine.running() else None
             elif find(record.identity):
                 handle = Adopted(record.identity)
             if handle is None:
@@ -96,7 +103,7 @@ class Supervisor:
 
     def _start(self, spec: ProcessSpec) -> Handle:
         if spec.kind in SERVERS:
-            return BundledServer(engine_of(self._home, spec.kind))
+            return _start_server(self._home, spec)
         return Child(spec, log_file(self._home, spec.name))
 
     # Every look
