@@ -39,10 +39,14 @@ def medians(kind: Kind, rounds: int, value: Callable[[Run], float]) -> dict[str,
     runs: dict[str, list[Run]] = {peer.name: [] for peer in peers}
     for _ in range(rounds):
         for peer in peers:
-            runs[peer.name].append(run(peer, kind))
+            try:
+                runs[peer.name].append(run(peer, kind))
+            except TimeoutError as lost:
+                say(f"{peer.name}: {lost}; this round of its is left out")
     return {
         name: (statistics.median(map(value, done)), statistics.median(r.peak_mib for r in done))
         for name, done in runs.items()
+        if done
     }
 
 
