@@ -137,6 +137,10 @@ class Settings(BaseSettings):
         None, description="what `fixionmail run` without a name starts (Railway)"
     )
     port: int = Field(8080, ge=1, le=65535, description="port of the web service")
+    forwarded_allow_ips: str | None = Field(
+        None,
+        description="addresses or networks of proxies whose X-Forwarded-For is believed, with commas; unset: none",
+    )
     generation_lead_minutes: int = Field(
         30, ge=0, le=720, description="how long before its delivery a story is begun"
     )

@@ -13,7 +13,7 @@ def run(
     what: Annotated[
         str | None,
         typer.Argument(
-            help="worker, scheduler, delivery or all; SERVICE_TYPE when left out.", show_default=False
+            help="worker, scheduler, delivery, web or all; SERVICE_TYPE when left out.", show_default=False
         ),
     ] = None,
     concurrency: Annotated[
@@ -32,7 +32,7 @@ def run(
         typer.Option(min=0, help="Worker: how long running jobs may take after a stop.", show_default="25"),
     ] = None,
 ) -> None:
-    """Run a worker, a loop, or all of them, until SIGTERM or Ctrl+C."""
+    """Run a worker, a loop, the web service, or all of the work, until SIGTERM or Ctrl+C."""
     from fixionmail import logs
     from fixionmail.loops import service
     from fixionmail.settings import load_settings
@@ -53,12 +53,16 @@ def run(
             code = service.run_one_worker(settings, options)
         case "scheduler" | "delivery":
             code = service.run_loops(settings, (kind,))
+        case "web":
+            from fixionmail.web.serving import run_web
+
+            code = run_web(settings)
         case "all":
             code = service.run_all(settings, options)
         case None:
             raise SettingsError(
-                "Say what to run: fixionmail run worker|scheduler|delivery|all, or set SERVICE_TYPE."
+                "Say what to run: fixionmail run worker|scheduler|delivery|web|all, or set SERVICE_TYPE."
             )
         case _:
-            raise SettingsError(f"There is no {kind!r} to run: worker, scheduler, delivery or all.")
+            raise SettingsError(f"There is no {kind!r} to run: worker, scheduler, delivery, web or all.")
     raise typer.Exit(code)

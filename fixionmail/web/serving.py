@@ -1,0 +1,172 @@
+"""``fixionmail run web``: the application behind uvicorn, and in fallback mode the whole deployment beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+import h11
+import structlog
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from fixionmail.errors import SettingsError
+from fixionmail.loops import service
+from fixionmail.loops.presence import present
+from fixionmail.ops.metrics import prometheus_text
+from fixionmail.ops.status import look
+from fixionmail.settings import Settings
+from fixionmail.store import Store, migrations, open_store
+from fixionmail.web.app import Site, create_app
+from fixionmail.web.rates import Rates
+from fixionmail.web.threads import Threads
+from fixionmail.web.webhooks import Signatures
+
+PATIENCE_SECONDS = 1.0
+"""How long a call is tried again while the database is away: a client would rather hear of it."""
+CONNECTIONS = 4
+MOST_CONNECTIONS = 2000
+HEAD_BYTES = 16 * 1024
+HEAD_SECONDS = 10.0
+"""How long a client may take for the head of a request."""
+CLOSE_SECONDS = 10
+UNSUBSCRIBE_RATE, UNSUBSCRIBE_BURST = 10.0, 60
+"""Requests a second of one client. Mail clients unsubscribe through a few addresses of their own."""
+
+_log = structlog.get_logger("fixionmail.web")
+
+
+def run_web(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code.
+
+    Without Redis this one process is the whole deployment: it runs both loops, and they do the work.
+
+    Raises:
+        SettingsError: a setting is wrong, or the port is taken.
+        FixionMailError: the database cannot be used at the start.
+    """
+    url = service.redis_to_use(settings)
+    with service.stop_on_signals() as stop, ExitStack() as stack:
+        listener = stack.enter_context(_listening(settings.port))
+        store = stack.enter_context(open_store(settings, max_connections=_connections(settings, url)))
+        site = stack.enter_context(_site(settings, store, url))
+        if url is None:
+            stack.enter_context(service.hosting(settings, store))
+        stack.enter_context(
+            present(store.leases, "web", lambda: {"port": settings.port, "hosts_loops": url is None})
+        )
+        return _serve(uvicorn.Server(_configuration(settings, site)), listener, stop)
+
+
+def _connections(settings: Settings, url: str | None) -> int:
+    return CONNECTIONS + (service.connections(settings) if url is None else 0)
+
+
+@contextmanager
+def _listening(port: int) -> Iterator[socket.socket]:
+    """A socket on all addresses, IPv6 included where there is any."""
+    both = socket.has_dualstack_ipv6()
+    try:
+        listener = socket.create_server(
+            ("::" if both else "0.0.0.0", port),
+            family=socket.AF_INET6 if both else socket.AF_INET,
+            dualstack_ipv6=both,
+            backlog=2048,
+        )
+    except OSError as error:
+        raise SettingsError(f"PORT {port} cannot be listened on: {error.strerror}.") from None
+    with listener:
+        yield listener
+
+
+@contextmanager
+def _site(settings: Settings, store: Store, url: str | None) -> Iterator[Site]:
+    hasty = Store.over(store.transport, PATIENCE_SECONDS)
+    secret = settings.resend_webhook_secret
+    threads = Threads()
+    try:
+        yield Site(
+            base_url=settings.app_base_url.get_secret_value(),
+            store=hasty,
+            look=partial(look, settings, hasty, url),
+            measure=lambda: prometheus_text(look(settings, hasty, url)),
+            check=partial(migrations.require_current, store.transport),
+            signatures=Signatures(secret.get_secret_value()) if secret else None,
+            threads=threads,
+            unsubscribe_rates=Rates(UNSUBSCRIBE_RATE, UNSUBSCRIBE_BURST),
+        )
+    finally:
+        threads.close()
+
+
+def _configuration(settings: Settings, site: Site) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(site),
+        http=_PatientProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,  # it would write down unsubscribe tokens
+        server_header=False,
+        proxy_headers=bool(settings.forwarded_allow_ips),
+        forwarded_allow_ips=settings.forwarded_allow_ips,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_keep_alive=5,
+        timeout_graceful_shutdown=CLOSE_SECONDS,
+        h11_max_incomplete_event_size=HEAD_BYTES,
+    )
+
+
+def _serve(server: uvicorn.Server, listener: socket.socket, stop: threading.Event) -> int:
+    """Serve in a thread of its own until told to stop; not 0 when it ended by itself."""
+
+    def serve() -> None:
+        try:
+            server.run(sockets=[listener])
+        finally:
+            stop.set()
+
+    thread = threading.Thread(target=serve, name="uvicorn")
+    thread.start()
+    _log.info("serving", port=listener.getsockname()[1])
+    stop.wait()
+    ended_by_itself = not thread.is_alive()
+    server.should_exit = True
+    thread.join()
+    return 1 if ended_by_itself else 0
+
+
+class _PatientProtocol(H11Protocol):
+    """uvicorn's, which gives up on a client that does not finish the head of its request."""
+
+    _head_ends: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Go on waiting while the head is not complete."""
+        super().data_received(data)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        self._head_done()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._head_done()
+        elif self._head_ends is None:
+            self._head_ends = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _head_done(self) -> None:
+        if self._head_ends is not None:
+            self._head_ends.cancel()
+            self._head_ends = None
