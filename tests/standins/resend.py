@@ -109,6 +109,12 @@ class ResendStandIn:
         """The webhook events that mails to ``address`` cause, instead of sent and delivered."""
         self._fates[address.lower()] = tuple(events)
 
+    @property
+    def requests(self) -> int:
+        """How many API requests have arrived so far, whatever became of them."""
+        with self._lock:
+            return len(self._arrivals)
+
     def busiest_second(self) -> int:
         """The most API requests that arrived in any one second, those answered 429 included."""
         with self._lock:
