@@ -9,17 +9,17 @@ local TEXT_LIMIT = 400
 local broken = {} -- keys that hold something else than RQ would put there
 
 -- Ask the server; nil when there is no answer, as from a key of the wrong type.
-local function ask(command, key, ...)
-  local answer = redis.pcall(command, key, ...)
+local function ask(...)
+  local answer = redis.pcall(...)
   if type(answer) == 'table' and answer.err then
-    if #broken < BROKEN_LIMIT and string.find(answer.err, 'WRONGTYPE', 1, true) then broken[#broken + 1] = key end
+    if #broken < BROKEN_LIMIT and string.find(answer.err, 'WRONGTYPE', 1, true) then broken[#broken + 1] = select(2, ...) end
     return nil
   end
   return answer or nil
 end
 
-local function size(command, key, ...)
-  return ask(command, key, ...) or 0
+local function size(...)
+  return ask(...) or 0
 end
 
 local function cut(text)

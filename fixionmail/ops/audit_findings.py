@@ -1,0 +1,124 @@
+"""What an audit can find, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from fixionmail.ops.reading import text_of
+from fixionmail.ops.views import Cure, Finding, Harm
+
+NAMED_IDS = 1000
+"""Ids that a finding names; the others are counted."""
+_DRILL = 28
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    harm: Harm
+    title: str
+    """With ``{n}`` for how many."""
+    cause: str
+    cure: str
+    automatic: str = ""
+
+
+_KINDS = {
+    "record-without-entry": _Kind(
+        harm=Harm.LOST,
+        title="{n} jobs are on record and in no list or registry",
+        cause="A worker took them off their queue and ended before it started them, or something removed the entry. "
+        "Nobody will run them.",
+        cure="Queue them again",
+    ),
+    "entry-without-record": _Kind(
+        harm=Harm.COST,
+        title="{n} entries of lists or registries have no record",
+        cause="The record has expired or was deleted, and the id was left. There is nothing to run.",
+        cure="Remove the entries",
+    ),
+    "status-disagrees": _Kind(
+        harm=Harm.RISK,
+        title="{n} jobs are where their record does not put them",
+        cause="The status on record names another place than the one that holds them, and that other place does not.",
+        cure="Put them where their status says",
+    ),
+    "several-places": _Kind(
+        harm=Harm.RISK,
+        title="{n} jobs are in several places at once",
+        cause="They are where their status says, and in another list or registry too: they may run twice.",
+        cure="Keep the place that the status names",
+    ),
+    "listed-twice": _Kind(
+        harm=Harm.RISK,
+        title="{n} jobs are in their queue twice",
+        cause="They were queued again before they had run: they may run twice.",
+        cure="Keep the first entry",
+    ),
+    "worker-gone": _Kind(
+        harm=Harm.COST,
+        title="{n} workers are listed and have no record",
+        cause="They ended without signing off, as after kill -9.",
+        cure="Take them off the list",
+        automatic="Another worker takes them off when it cleans up.",
+    ),
+    "execution-without-job": _Kind(
+        harm=Harm.COST,
+        title="{n} executions belong to no job that is running",
+        cause="The job was deleted while it ran, or its worker ended without clearing up.",
+        cure="Remove them",
+    ),
+    "lease-lapsed": _Kind(
+        harm=Harm.LATE,
+        title="{n} started jobs are vouched for by nobody",
+        cause="Their worker has ended or hangs: the lease that it keeps renewing has lapsed.",
+        cure="Queue them again",
+        automatic="A worker on the same queue buries them when it cleans up.",
+    ),
+    "unknown-to-database": _Kind(
+        harm=Harm.COST,
+        title="{n} jobs wait in Redis that the database does not know",
+        cause="They are left from an earlier database. A worker that takes one finds nothing to do.",
+        cure="Remove them",
+    ),
+    "announced-not-rung": _Kind(
+        harm=Harm.LATE,
+        title="{n} jobs were announced and are in no queue",
+        cause="Redis lost them after they were rung for, as by a flush.",
+        cure="Ring again",
+        automatic="The scheduler rings again within a tick.",
+    ),
+}
+
+
+class Oddities:
+    """Ids by what is wrong with them."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, dict[bytes, None]] = {}
+
+    def add(self, kind: str, ids: Iterable[bytes]) -> None:
+        """Put ids down; an id counts once for each kind."""
+        found = dict.fromkeys(ids)
+        if found:
+            self._ids.setdefault(kind, {}).update(found)
+
+    def findings(self) -> tuple[Finding, ...]:
+        """The worst first."""
+        found = [_finding(kind, list(ids)) for kind, ids in self._ids.items()]
+        return tuple(sorted(found, key=lambda finding: (-finding.harm, finding.kind)))
+
+
+def _finding(kind: str, ids: list[bytes]) -> Finding:
+    about = _KINDS[kind]
+    named = tuple(text_of(each) for each in ids[:NAMED_IDS])
+    return Finding(
+        kind=kind,
+        harm=about.harm,
+        title=about.title.format(n=f"{len(ids):,}"),
+        cause=about.cause,
+        subjects=named,
+        count=len(ids),
+        cures=(Cure(label=about.cure, action="repair", targets=named, automatic=about.automatic),),
+        drill=_DRILL,
+    )

@@ -1,0 +1,41 @@
+-- One step through all records of jobs.
+-- ARGV: prefix, cursor of the server's scan.
+-- Returns: cursor, keys seen, ids whose record says queued, counts of (status, queue) found where they say they are,
+-- and records that are nowhere: (id, status, queue).
+local BUDGET_SECONDS, PART = 0.005, 100
+local began, cursor, seen = os.clock(), ARGV[2], 0
+local start = prefix .. ':job:'
+local queued, confirmed, lost = {}, {}, {}
+
+local function visit(key)
+  local job_id = string.sub(key, #start + 1)
+  if string.find(job_id, ':', 1, true) then return end -- a job's dependents or dependencies
+  local record = ask('HMGET', key, 'status', 'origin')
+  if not record then return end
+  local status, queue = record[1] or '', record[2] or ''
+  if status == 'queued' then
+    queued[#queued + 1] = job_id
+    return
+  end
+  local found = is_where_it_says(job_id, status, queue)
+  if found then
+    local place = (PLACE_OF[status] or status) .. ' ' .. queue
+    confirmed[place] = (confirmed[place] or 0) + 1
+  elseif found == false or status == '' then
+    lost[#lost + 1] = {job_id, status, queue}
+  end
+end
+
+repeat
+  local found = redis.call('SCAN', cursor, 'MATCH', start .. '*', 'COUNT', PART)
+  cursor = found[1]
+  for _, key in ipairs(found[2]) do visit(key) end
+  seen = seen + PART
+until cursor == '0' or os.clock() - began > BUDGET_SECONDS
+
+local counts = {}
+for place, count in pairs(confirmed) do
+  counts[#counts + 1] = place
+  counts[#counts + 1] = count
+end
+return {cursor, seen, queued, counts, lost}
