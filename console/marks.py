@@ -16,7 +16,6 @@ ACCENT_STYLE = "$busy"
 BLUE_STYLE = "$calm"
 FAINT_STYLE = "$faint"
 
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
 _LEVELS = "▁▂▃▄▅▆▇█"
 
 _HARM_STYLES = {
@@ -101,14 +100,13 @@ def health(name: WorkerHealth) -> Content:
 
 
 def bar(fraction: float, width: int, style: str = BLUE_STYLE) -> Content:
-    """A bar of ``width`` cells on its track, to an eighth of a cell; anything above nothing shows."""
-    eighths = round(min(1.0, max(0.0, fraction)) * width * 8)
+    """A bar of ``width`` cells on its track, to half a cell; anything above nothing shows."""
+    halves = round(min(1.0, max(0.0, fraction)) * width * 2)
     if fraction > 0:
-        eighths = max(1, eighths)
-    full, rest = divmod(eighths, 8)
-    filled = "█" * full + (_EIGHTHS[rest] if rest else "")
-    track = "·" * (width - full - (1 if rest else 0))
-    return Content.assemble((filled, style), (track, FAINT_STYLE))
+        halves = max(1, halves)
+    full, half = divmod(halves, 2)
+    track = "─" * (width - full - half)
+    return Content.assemble(("━" * full + "╸" * half, style), (track, FAINT_STYLE))
 
 
 def curve(

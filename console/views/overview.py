@@ -35,7 +35,7 @@ class Overview(View):
 
     funnel: reactive[Shown[FunnelView]] = reactive(Shown())
     queues: reactive[Shown[tuple[QueueView, ...]]] = reactive(Shown())
-    workers: reactive[Shown[tuple[WorkerView, ...]]] = reactive(Shown())
+    crew: reactive[Shown[tuple[WorkerView, ...]]] = reactive(Shown())
     loops: reactive[Shown[tuple[LoopView, ...]]] = reactive(Shown())
     findings: reactive[tuple[Finding, ...]] = reactive(())
     moment: reactive[datetime | None] = reactive(None)
@@ -54,10 +54,12 @@ class Overview(View):
                 yield Leaders().data_bind(Overview.loops, Overview.moment)
             with Vertical(id="crew"):
                 yield Heading("Workers", id="head-workers")
-                yield Table(*COMPACT_COLUMNS, empty="No worker runs.", head=False, id="crew-table")
+                yield Table(
+                    *COMPACT_COLUMNS, empty="No worker runs.", head=False, fitted=True, id="crew-table"
+                )
         with Vertical(id="past"):
             yield Heading("Jobs done a minute", "last 6 hours")
-            yield Chart(6, id="chart")
+            yield Chart(id="chart")
 
     def shown(self) -> None:
         """Ask for the curve."""
@@ -94,12 +96,12 @@ class Overview(View):
         self.query_one("#queues", Table).rows = queue_rows(queues, self.moment)
         self.query_one("#head-queues", Heading).tell(self.queues, _totals(queues))
 
-    def watch_workers(self) -> None:
-        workers = self.workers.value or ()
+    def watch_crew(self) -> None:
+        workers = self.crew.value or ()
         self.query_one("#crew-table", Table).rows = compact_rows(workers)
         busy = sum(len(worker.executions) for worker in workers)
         note = f"{len(workers)} with {whole(busy)} jobs in hand" if workers else ""
-        self.query_one("#head-workers", Heading).tell(self.workers, note)
+        self.query_one("#head-workers", Heading).tell(self.crew, note)
 
     def watch_loops(self) -> None:
         self.query_one("#head-loops", Heading).tell(self.loops)

@@ -24,7 +24,7 @@ from fixionmail.ops.views import WorkerView
 class Workers(View):
     """Workers above, what the chosen one has in hand below."""
 
-    workers: reactive[Shown[tuple[WorkerView, ...]]] = reactive(Shown())
+    crew: reactive[Shown[tuple[WorkerView, ...]]] = reactive(Shown())
     moment: reactive[datetime | None] = reactive(None)
     main_table = "#workers"
 
@@ -35,13 +35,13 @@ class Workers(View):
         yield Heading("In hand", id="head-runs")
         yield Table(*RUN_COLUMNS, empty="It has nothing in hand.", id="runs")
 
-    def watch_workers(self) -> None:
-        workers = self.workers.value or ()
+    def watch_crew(self) -> None:
+        workers = self.crew.value or ()
         self.query_one("#workers", Table).rows = worker_rows(workers)
         slots = sum(worker.slots for worker in workers)
         busy = sum(len(worker.executions) for worker in workers)
         note = f"{whole(busy)} of {whole(slots)} slots are busy" if workers else ""
-        self.query_one("#head-all-workers", Heading).tell(self.workers, note)
+        self.query_one("#head-all-workers", Heading).tell(self.crew, note)
         self._show_runs()
 
     @on(Table.Chosen, "#workers")
@@ -60,7 +60,7 @@ class Workers(View):
 
     def _worker(self) -> WorkerView | None:
         key = self.query_one("#workers", Table).key
-        return next((worker for worker in self.workers.value or () if worker.name == key), None)
+        return next((worker for worker in self.crew.value or () if worker.name == key), None)
 
     @on(Table.Opened, "#runs")
     def open_job(self, event: Table.Opened) -> None:

@@ -13,31 +13,39 @@ from console.widgets.panel import Drawn
 
 _LEVELS = " ▁▂▃▄▅▆▇█"
 AXIS = 6
+MOST_ROWS = 12
+SHADE = "$chosen"
 
 
 class Chart(Drawn):
-    """``samples``: Unix time and value, oldest first. The widget is ``rows`` high."""
+    """``samples``: Unix time and value, oldest first. As high as the room that it gets."""
 
     samples: reactive[tuple[tuple[float, float], ...]] = reactive(())
 
-    def __init__(self, rows: int = 6, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
-        super().__init__(id=id)
-        self.rows = rows
-
     def lines(self, width: int) -> list[Content]:
         """The curve with its highest value, or why there is none."""
+        rows = min(MOST_ROWS, max(2, self.size.height))
         if len(self.samples) < 2:
-            said = Content.styled("A curve appears here after a minute or so of looking.", QUIET_STYLE)
-            return [said, *[Content("")] * (self.rows - 1)]
+            return [Content.styled("A curve appears here after a minute or so of looking.", QUIET_STYLE)]
         columns = resampled(self.samples, max(4, width - AXIS))
         highest = max(columns) or 1.0
-        return [self._row(row, columns, highest) for row in range(self.rows)]
+        return [_row(row, rows, columns, highest) for row in range(rows)]
 
-    def _row(self, row: int, columns: Sequence[float], highest: float) -> Content:
-        floor = (self.rows - 1 - row) * 8
-        marks = "".join(_LEVELS[min(8, max(0, round(v / highest * self.rows * 8) - floor))] for v in columns)
-        label = short(highest) if row == 0 else "0" if row == self.rows - 1 else ""
-        return Content.assemble((f"{label:>{AXIS - 1}} ", QUIET_STYLE), (marks, BLUE_STYLE))
+
+def _row(row: int, rows: int, columns: Sequence[float], highest: float) -> Content:
+    """One row of cells: filled ones in shade, the curve's edge in colour."""
+    floor = (rows - 1 - row) * 8
+    label = short(highest) if row == 0 else "0" if row == rows - 1 else ""
+    parts: list[tuple[str, str]] = [(f"{label:>{AXIS - 1}} ", QUIET_STYLE)]
+    for value in columns:
+        height = round(value / highest * rows * 8) - floor
+        mark = _LEVELS[min(8, max(0, height))]
+        style = "" if mark == " " else SHADE if height > 8 else BLUE_STYLE
+        if len(parts) > 1 and parts[-1][1] == style:
+            parts[-1] = (parts[-1][0] + mark, style)
+        else:
+            parts.append((mark, style))
+    return Content.assemble(*parts)
 
 
 def resampled(samples: Sequence[tuple[float, float]], columns: int) -> list[float]:

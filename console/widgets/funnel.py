@@ -6,7 +6,7 @@ from textual.content import Content
 from textual.reactive import reactive
 
 from console.figures import short, whole
-from console.marks import ACCENT_STYLE, BAD, BAD_STYLE, BLUE_STYLE, OK_STYLE, QUIET_STYLE, bar
+from console.marks import ACCENT_STYLE, BAD, BAD_STYLE, BLUE_STYLE, FAINT_STYLE, OK_STYLE, QUIET_STYLE, bar
 from console.sections import Shown
 from console.text import fit
 from console.widgets.panel import Drawn
@@ -61,6 +61,8 @@ class Funnel(Drawn):
         return made
 
     def _stage(self, name: str, count: int, due: int, style: str, note: str, width: int) -> Content:
+        if name == "due":
+            return Content.assemble((f"{name:<16}", QUIET_STYLE), (f"{whole(count):>9}", "bold"))
         part = count / due if due else 0.0
         room = max(10, width - 16 - 9 - 2 - 7 - 36)
         return fit(
@@ -97,8 +99,8 @@ def _layered(seen: FunnelView, width: int) -> Content:
     ends = [round(min(1.0, n / due) * width) for n in (seen.delivered, seen.sent, seen.written)]
     delivered, sent, written = ends[0], max(ends[0], ends[1]), max(ends)
     return Content.assemble(
-        ("█" * delivered, OK_STYLE),
-        ("█" * (sent - delivered), ACCENT_STYLE),
-        ("▒" * (written - sent), BLUE_STYLE),
-        ("·" * (width - written), "$faint"),
+        ("━" * delivered, OK_STYLE),
+        ("━" * (sent - delivered), ACCENT_STYLE),
+        ("━" * (written - sent), BLUE_STYLE),
+        ("─" * (width - written), FAINT_STYLE),
     )

@@ -47,7 +47,7 @@ class Leaders(Drawn):
         parts = [
             plain(loop.leader.host),
             Content.styled(f"next tick {until(loop.next_tick_at, self.moment)}" if self.moment else "", ""),
-            Content.styled(f"+{spare} standing by" if spare else "none standing by", QUIET_STYLE),
+            Content.styled(f"+{spare} standby" if spare else "no standby", QUIET_STYLE),
             Content.styled(
                 "  ".join(f"{safe(key)} {value}" for key, value in loop.counts.items()), QUIET_STYLE
             ),

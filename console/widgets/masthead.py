@@ -11,8 +11,19 @@ from textual.reactive import reactive
 
 from console.commands import VIEWS
 from console.figures import age, clock, short, span
-from console.marks import ACCENT_STYLE, BAD, BAD_STYLE, BLUE_STYLE, GOOD, HELD, IDLE, OK_STYLE, QUIET_STYLE
-from console.marks import WARN, WARN_STYLE
+from console.marks import (
+    ACCENT_STYLE,
+    BAD,
+    BAD_STYLE,
+    BLUE_STYLE,
+    GOOD,
+    HELD,
+    IDLE,
+    OK_STYLE,
+    QUIET_STYLE,
+    WARN,
+    WARN_STYLE,
+)
 from console.sections import Shown
 from console.text import beside, safe
 from console.widgets.panel import Drawn
@@ -112,9 +123,10 @@ class NavBar(Drawn):
         title = name.capitalize() if roomy else _SHORT_NAMES.get(name, name.capitalize())
         here = name == self.current
         words, style = self.counts.get(name, ("", ""))
+        pad, paint = (" ", " on $chosen") if here else ("", "")
         item = Content.assemble(
-            (f"{number}", f"bold {ACCENT_STYLE}" if here else QUIET_STYLE),
-            (f" {title}" if roomy else title, "bold underline" if here else QUIET_STYLE),
-            (f" {words}" if words else "", style),
+            (f"{pad}{number}", f"bold {ACCENT_STYLE}{paint}" if here else QUIET_STYLE),
+            (f" {title}{pad}" if roomy else f"{title}{pad}", f"bold{paint}" if here else ""),
+            (f" {words}" if words else "", f"bold {style}"),
         )
         return item.stylize(Style.from_meta({"@click": f"screen.command('view-{name}')"}))

@@ -10,6 +10,7 @@ class Drawn(Widget):
     """A widget that draws itself as lines, for the width it has; its height follows the lines."""
 
     DEFAULT_CSS = "Drawn { height: auto; width: 1fr; }"
+    auto_links = False
 
     def lines(self, width: int) -> list[Content]:
         """The lines to show in ``width`` cells."""

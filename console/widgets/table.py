@@ -54,24 +54,24 @@ class Row:
 
 def widths(columns: Sequence[Column], room: int) -> list[int]:
     """How wide each column is in ``room`` cells; 0 for those left out."""
-    kept = list(columns)
-    while _needed(kept) > room and (spare := max((c.rank for c in kept), default=0)) > 0:
-        kept.remove(next(column for column in reversed(kept) if column.rank == spare))
-    elastic = [column for column in kept if column.width == 0]
-    rest = room - _needed(kept)
-    given: dict[str, int] = {}
-    for column in kept:
-        if column.grow and (more := min(column.grow - column.width, rest - (PLENTY if elastic else 0))) > 0:
-            given[column.name] = column.width + more
-            rest -= more
-    for index, column in enumerate(elastic):
-        share = rest // len(elastic) + (1 if index < rest % len(elastic) else 0)
-        given[column.name] = max(1, column.least + share)
-    return [given.get(c.name, c.width) if c in kept else 0 for c in columns]
+    kept = list(range(len(columns)))
+    while _needed(columns, kept) > room and (spare := max((columns[n].rank for n in kept), default=0)) > 0:
+        kept.remove(next(n for n in reversed(kept) if columns[n].rank == spare))
+    elastic = [n for n in kept if columns[n].width == 0]
+    rest = room - _needed(columns, kept)
+    given = [0] * len(columns)
+    for n in kept:
+        column = columns[n]
+        more = min(column.grow - column.width, rest - (PLENTY if elastic else 0)) if column.grow else 0
+        given[n] = (column.width or column.least) + max(0, more)
+        rest -= max(0, more)
+    for index, n in enumerate(elastic):
+        given[n] = max(1, given[n] + rest // len(elastic) + (1 if index < rest % len(elastic) else 0))
+    return given
 
 
-def _needed(columns: Sequence[Column]) -> int:
-    return sum(column.width or column.least for column in columns) + GAP * max(0, len(columns) - 1)
+def _needed(columns: Sequence[Column], kept: Sequence[int]) -> int:
+    return sum(columns[n].width or columns[n].least for n in kept) + GAP * max(0, len(kept) - 1)
 
 
 class Table(ScrollView, can_focus=True):
@@ -111,6 +111,11 @@ class Table(ScrollView, can_focus=True):
         table: Table
         key: str
 
+        @property
+        def control(self) -> Table:
+            """The table."""
+            return self.table
+
     @dataclass
     class Opened(Message):
         """A row was opened, with Enter or a click on the chosen one."""
@@ -118,11 +123,21 @@ class Table(ScrollView, can_focus=True):
         table: Table
         key: str
 
+        @property
+        def control(self) -> Table:
+            """The table."""
+            return self.table
+
     @dataclass
     class MoreWanted(Message):
         """The choice comes near the end of what is loaded."""
 
         table: Table
+
+        @property
+        def control(self) -> Table:
+            """The table."""
+            return self.table
 
     def __init__(
         self,
@@ -232,13 +247,12 @@ class Table(ScrollView, can_focus=True):
         return Content.assemble(" " * GUTTER, self._cells(names, width))
 
     def _cells(self, cells: tuple[Content, ...], width: int) -> Content:
-        parts: list[Content | str] = []
-        for column, cell, room in zip(
-            self.columns, cells, widths(self.columns, width - GUTTER - 1), strict=True
-        ):
-            if room:
-                parts += [fit(cell, room, right=column.right), " " * GAP]
-        return Content.assemble(*parts)
+        rooms = widths(self.columns, width - GUTTER - 1)
+        return Content(" " * GAP).join(
+            fit(cell, room, right=column.right)
+            for column, cell, room in zip(self.columns, cells, rooms, strict=True)
+            if room
+        )
 
     def _draw(self, line: Content, component: str, width: int) -> Strip:
         style = self.get_visual_style(component)

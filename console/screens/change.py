@@ -1,0 +1,224 @@
+"""A change, from its preview over the operator's word to its outcome. Nothing is done before Enter."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+from console.figures import whole
+from console.marks import ACCENT_STYLE, BAD_STYLE, GOOD, OK_STYLE, QUIET_STYLE, WARN, WARN_STYLE, bar
+from console.screens.base import console_of
+from console.text import plain, safe
+from fixionmail.ops.views import Preview, Progress
+
+SAMPLES = 5
+BAR = 40
+GROUP = "change"
+
+
+class Phase(Enum):
+    """Where the change is."""
+
+    LOOKING = "looking"
+    ASKING = "asking"
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+class ChangeScreen(ModalScreen[bool]):
+    """Dismissed with True when something was changed.
+
+    Args:
+        action: the operation's name.
+        targets: what it is meant for.
+    """
+
+    BINDINGS: ClassVar[list[Any]] = [
+        Binding("escape", "leave", "leave", show=False),
+        Binding("enter", "go_on", "go on", show=False),
+    ]
+
+    def __init__(self, action: str, targets: tuple[str, ...]) -> None:
+        super().__init__()
+        self.of, self.targets = action, targets
+        self.phase = Phase.LOOKING
+        self.preview: Preview | None = None
+        self.progress: Progress | None = None
+        self.words = ""
+        self.begun = False
+
+    def compose(self) -> ComposeResult:
+        """The preview, the lines to fill in, and the keys."""
+        with Vertical(classes="dialog change") as box:
+            box.border_title = Content(_title(self.of))  # type: ignore[assignment]
+            yield Static("", id="change-text", markup=False)
+            yield Input(id="change-name", compact=True, classes="-hidden")
+            words = "why (goes into the audit log), may stay empty"
+            yield Input(id="change-reason", compact=True, classes="-hidden", placeholder=words)
+            yield Static("", id="change-keys", markup=False)
+
+    def on_mount(self) -> None:
+        """Ask what it would touch."""
+        app = console_of(self)
+        self._draw()
+        app.ask(GROUP, lambda: app.deck.preview(self.of, self.targets), self._previewed, self._failed)
+
+    @property
+    def name_needed(self) -> str:
+        """What has to be typed first: a remote environment's name, before something destructive."""
+        target = console_of(self).deck.target
+        destructive = self.preview is not None and self.preview.destructive
+        return target.environment if target.remote and destructive else ""
+
+    def _previewed(self, preview: Preview) -> None:
+        self.preview = preview
+        self.phase = Phase.ASKING if preview.count else Phase.ENDED
+        self.words = "" if preview.count else "There is nothing that this would change."
+        self._draw()
+        if self.phase is Phase.ASKING:
+            self.query_one("#change-reason").remove_class("-hidden")
+            name = self.query_one("#change-name", Input)
+            if self.name_needed:
+                name.placeholder = f"type {safe(self.name_needed)} to go on"
+                name.remove_class("-hidden")
+                name.focus()
+            else:
+                self.query_one("#change-reason", Input).focus()
+
+    def _failed(self, words: str) -> None:
+        self.phase, self.words = Phase.ENDED, words
+        self._hide_lines()
+        self._draw()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_go_on()
+
+    def action_go_on(self) -> None:
+        """Do it; go on with it; or close what has ended."""
+        if self.phase is Phase.ASKING:
+            self._confirm()
+        elif self.phase is Phase.ENDED:
+            if self._unfinished:
+                self._run()
+            else:
+                self.dismiss(self.begun)
+
+    def action_leave(self) -> None:
+        """Close without doing it; stop what runs."""
+        app = console_of(self)
+        if self.phase is Phase.RUNNING:
+            app.drop(GROUP)
+            self.phase, self.words = Phase.ENDED, "Stopped. What is done stays done."
+            self._draw()
+        else:
+            app.drop(GROUP)
+            self.dismiss(self.begun)
+
+    @property
+    def _unfinished(self) -> bool:
+        return self.progress is not None and not self.progress.finished and bool(self.progress.cursor)
+
+    def _confirm(self) -> None:
+        name = self.query_one("#change-name", Input)
+        if self.name_needed and name.value.strip() != self.name_needed:
+            self.words = f"That is not the name of this environment ({safe(self.name_needed)})."
+            name.focus()
+            self._draw()
+            return
+        self._run()
+
+    def _run(self) -> None:
+        app, preview = console_of(self), self.preview
+        assert preview is not None
+        reason = self.query_one("#change-reason", Input).value.strip()
+        cursor = self.progress.cursor if self.progress else ""
+        self.phase, self.words, self.begun = Phase.RUNNING, "", True
+        self._hide_lines()
+        self._draw()
+        app.ask_all(
+            GROUP, lambda: app.deck.run(preview, self.targets, reason, cursor), self._progressed, self._ended
+        )
+
+    def _progressed(self, progress: Progress) -> None:
+        self.progress = progress
+        self._draw()
+
+    def _ended(self, words: str) -> None:
+        self.phase, self.words = Phase.ENDED, words
+        self._draw()
+
+    def _hide_lines(self) -> None:
+        for line in self.query(Input):
+            line.add_class("-hidden")
+        self.set_focus(None)
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        self.query_one("#change-text", Static).update(self._text())
+        self.query_one("#change-keys", Static).update(self._keys())
+
+    def _text(self) -> Content:
+        if self.phase is Phase.LOOKING:
+            return Content.styled("Looking at what this would touch …", QUIET_STYLE)
+        parts = self._preview_lines() if self.preview else []
+        if self.progress is not None:
+            parts += ["", *_progress_lines(self.progress)]
+        elif self.phase is Phase.RUNNING:
+            parts += ["", Content.styled("Beginning …", QUIET_STYLE)]
+        if self.words:
+            parts += ["", Content.assemble((f"{WARN} ", WARN_STYLE), plain(self.words))]
+        return Content("\n").join(parts)
+
+    def _preview_lines(self) -> list[Content | str]:
+        preview = self.preview
+        assert preview is not None
+        lines: list[Content | str] = [
+            Content.assemble((f"{whole(preview.count)} ", "bold"), _about(preview.count)),
+            *(Content.assemble("  · ", plain(sample)) for sample in preview.samples[:SAMPLES]),
+        ]
+        if preview.count > SAMPLES:
+            lines.append(Content.styled(f"  · and {whole(preview.count - SAMPLES)} more", QUIET_STYLE))
+        lines += [Content.assemble((f"{WARN} ", WARN_STYLE), plain(w, WARN_STYLE)) for w in preview.warnings]
+        if preview.command:
+            lines += ["", Content.assemble(("$ ", QUIET_STYLE), plain(preview.command, "$calm"))]
+        return lines
+
+    def _keys(self) -> Content:
+        keys = {
+            Phase.LOOKING: (("esc", "leave"),),
+            Phase.ASKING: (("⏎", "do it"), ("esc", "leave everything as it is")),
+            Phase.RUNNING: (("esc", "stop"),),
+            Phase.ENDED: (("⏎", "go on where it stopped"), ("esc", "close"))
+            if self._unfinished
+            else (("⏎", "close"),),
+        }[self.phase]
+        return Content("   ").join(
+            Content.assemble((key, f"bold {ACCENT_STYLE}"), (f" {words}", QUIET_STYLE)) for key, words in keys
+        )
+
+
+def _progress_lines(progress: Progress) -> list[Content | str]:
+    part = progress.done / progress.total if progress.total else 1.0
+    counts = "  ".join(f"{safe(word)} {whole(count)}" for word, count in progress.outcomes.items())
+    line = Content.assemble(bar(part, BAR, OK_STYLE), f" {whole(progress.done)} of {whole(progress.total)}")
+    mark = Content.styled(f"{GOOD} ", OK_STYLE) if progress.finished else Content("")
+    bad = [f"{key}: {outcome}" for key, outcome in progress.details if outcome not in ("done",)][:SAMPLES]
+    return [line, Content.assemble(mark, counts), *(plain(words, BAD_STYLE) for words in bad)]
+
+
+def _title(action: str) -> str:
+    words = action.replace("_", " ").replace("-", " ")
+    return words[:1].upper() + words[1:]
+
+
+def _about(count: int) -> str:
+    return "is touched:" if count == 1 else "are touched:"

@@ -1,0 +1,109 @@
+"""One trouble in full: cause, evidence, and every cure with its key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from console.commands import BY_ID, CURE_KEYS, bindings, key_of
+from console.figures import age
+from console.marks import ACCENT_STYLE, QUIET_STYLE, harm_style
+from console.screens.base import console_of, keys_of
+from console.text import block, plain, safe
+from fixionmail.ops.views import Cure, Finding
+
+
+def cure_lines(cures: Sequence[Cure], keys: Sequence[str]) -> list[Content]:
+    """A line for each cure: its key, the command to type, or what happens by itself."""
+    free = iter(keys)
+    lines = []
+    for cure in cures:
+        key = next(free, "") if cure.action else ""
+        words = Content.assemble((f"{key:>3}  ", f"bold {ACCENT_STYLE}"), plain(cure.label))
+        if cure.command:
+            words = Content.assemble(words, ("  $ ", QUIET_STYLE), plain(cure.command, "$calm"))
+        if cure.automatic:
+            words = Content.assemble(words, (f"  by itself: {safe(cure.automatic)}", QUIET_STYLE))
+        lines.append(words)
+    return lines
+
+
+def cure_keys(screen: ModalScreen[Any]) -> list[str]:
+    """The keys of cures, as the operator has set them."""
+    return [key_of(BY_ID[f"cure-{n}"], keys_of(screen)) for n in range(1, len(CURE_KEYS) + 1)]
+
+
+class FindingScreen(ModalScreen[None]):
+    """A box above the views."""
+
+    BINDINGS: ClassVar[list[Any]] = bindings()
+    place = "finding"
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__()
+        self.finding = finding
+
+    def compose(self) -> ComposeResult:
+        """Cause, evidence, cures."""
+        with VerticalScroll(classes="dialog") as box:
+            box.border_title = Content("Trouble")  # type: ignore[assignment]
+            box.border_subtitle = "esc closes   Y copies the command"
+            yield Static(self._text())
+
+    def _text(self) -> Content:
+        finding = self.finding
+        moment = console_of(self).main.moment
+        lasts = f"for {age(finding.since, moment)}" if finding.since and moment else ""
+        parts = [
+            plain(finding.title, f"bold {harm_style(finding.harm)}"),
+            Content.styled(lasts, QUIET_STYLE),
+            block(finding.cause),
+            Content(""),
+            Content.styled("Evidence", "bold"),
+            *(Content.assemble("  · ", plain(line)) for line in finding.evidence),
+            Content(""),
+            Content.styled("Cures", "bold"),
+            *cure_lines(finding.cures, cure_keys(self)),
+        ]
+        return Content("\n").join(part for n, part in enumerate(parts) if n != 1 or part)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Cures, copying and closing."""
+        if action != "command":
+            return True
+        command_id = str(parameters[0])
+        return command_id.startswith("cure-") or command_id in (
+            "back",
+            "quit",
+            "copy-id",
+            "copy-command",
+            "open",
+        )
+
+    def action_command(self, command_id: str) -> None:
+        """Cure, copy or close."""
+        app = console_of(self)
+        if command_id.startswith("cure-"):
+            cures = [cure for cure in self.finding.cures if cure.action]
+            number = int(command_id.removeprefix("cure-"))
+            if number <= len(cures):
+                cure = cures[number - 1]
+                self.dismiss()
+                app.call_later(app.change, cure.action, cure.targets or ("all",))
+        elif command_id.startswith("copy"):
+            commands = [cure.command for cure in self.finding.cures if cure.command]
+            text = (
+                ",".join(self.finding.subjects)
+                if command_id == "copy-id"
+                else next(iter(commands), "fixionmail doctor")
+            )
+            app.copy_to_clipboard(text)
+            app.notify_text(f"Copied: {text}")
+        else:
+            self.dismiss()
