@@ -14,10 +14,10 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
+from fixionmail.engine import free_port
 from fixionmail.processes.redis import embedded_redis
 from fixionmail.store import migrations
 from fixionmail.store.embedded import embedded_postgres
-from fixionmail.engine import free_port
 from tests.commands import command, environment
 from tests.integration.worker.monitor import sent_commands
 
