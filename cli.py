@@ -10,7 +10,22 @@ from typing import Annotated
 import typer
 
 from fixionmail import __version__
-from fixionmail.commands import config, db, deliveries, demo, processes, redis, run, status, subscribers, up
+from fixionmail.commands import (
+    audit,
+    config,
+    db,
+    deliveries,
+    demo,
+    jobs,
+    processes,
+    queues,
+    redis,
+    run,
+    status,
+    subscribers,
+    up,
+    workers,
+)
 from fixionmail.commands.output import clean
 from fixionmail.errors import FixionMailError, InputError
 
@@ -28,6 +43,10 @@ app.command()(run.run)
 app.command()(status.status)
 app.add_typer(subscribers.app, name="subscribers")
 app.add_typer(deliveries.app, name="deliveries")
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(queues.app, name="queues")
+app.add_typer(workers.app, name="workers")
+app.command()(audit.audit)
 app.add_typer(db.app, name="db")
 app.add_typer(processes.app, name="processes")
 app.add_typer(redis.app, name="redis")

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fixionmail.errors import SettingsError
@@ -178,6 +178,18 @@ class Settings(BaseSettings):
                 "rediss://default:password@host:6379), or ENABLE_REDIS_QUEUE=false to work without Redis."
             )
         return self.redis_url.get_secret_value()
+
+
+def checked_redis_url(url: str) -> str:
+    """``url``, checked as REDIS_URL is.
+
+    Raises:
+        SettingsError: what is wrong with it, without repeating it.
+    """
+    try:
+        return TypeAdapter(RedisUrl).validate_python(SecretStr(url)).get_secret_value()
+    except ValidationError as error:
+        raise SettingsError(str(error.errors(include_url=False)[0]["ctx"]["error"])) from None
 
 
 def load_settings(env_file: Path = Path(".env")) -> Settings:

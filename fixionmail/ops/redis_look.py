@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fixionmail.ops.connection import RedisReader, load_script
+from fixionmail.ops.heartbeats import worker_health
 from fixionmail.ops.reading import function_of, moment_of, number_of, text_of, whole_of
 from fixionmail.ops.views import (
     ExecutionView,
@@ -25,12 +26,6 @@ _LOOK = load_script("look")
 EXECUTIONS_SHOWN = 1000
 """Of all workers together; how many each holds is counted in any case."""
 RATE_MINUTES = 5
-BUSY_SILENCE_SECONDS = 75.0
-"""A busy worker speaks up every half minute."""
-IDLE_SILENCE_SECONDS = 435.0
-"""An idle one of RQ's every 405 seconds."""
-_GRACE_SECONDS = 45.0
-"""RQ lets a record live a minute longer than it promises the next sign of life."""
 _NEVER_ABOVE = 4102444800
 """A lease that ends after the year 2100 has no end."""
 
@@ -274,7 +269,13 @@ def _worker(row: Sequence[Any], now: datetime) -> WorkerView:
         host=text_of(record["host"]),
         pid=whole_of(record["pid"]),
         state=text_of(record["state"]),
-        health=_health(record, silent, life_ms),
+        health=worker_health(
+            state=text_of(record["state"]),
+            silent_seconds=silent,
+            life_seconds=life_ms / 1000,
+            ours=record["slots"] is not None,
+            leaving=bool(record["drain"] or record["stopping"]),
+        ),
         queues=tuple(filter(None, text_of(record["queues"]).split(","))),
         born_at=moment_of(record["birth"]),
         silent_seconds=silent,
@@ -287,23 +288,6 @@ def _worker(row: Sequence[Any], now: datetime) -> WorkerView:
         failed=whole_of(record["failed"]) or 0,
         threaded=record["slots"] is not None,
     )
-
-
-def _health(record: Mapping[str, Any], silent: float | None, life_ms: int) -> WorkerHealth:
-    """A record promises its next sign of life by how long it lives; without that, RQ's own intervals hold."""
-    if silent is None:
-        return WorkerHealth.QUIET
-    busy = record["state"] == b"busy"
-    allowed = BUSY_SILENCE_SECONDS if busy else IDLE_SILENCE_SECONDS
-    if life_ms > 0 and not (busy and record["slots"]):
-        allowed = max(BUSY_SILENCE_SECONDS, silent + life_ms / 1000 - _GRACE_SECONDS)
-    if life_ms <= 0 and silent > IDLE_SILENCE_SECONDS + _GRACE_SECONDS:
-        return WorkerHealth.DEAD
-    if silent > allowed:
-        return WorkerHealth.QUIET
-    if record["drain"] or record["stopping"]:
-        return WorkerHealth.DRAINING
-    return WorkerHealth.SUSPENDED if record["state"] == b"suspended" else WorkerHealth.OK
 
 
 def _execution(row: Sequence[Any], now: datetime) -> ExecutionView:

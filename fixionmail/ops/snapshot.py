@@ -223,7 +223,7 @@ class _Half(Generic[T]):
             waited = time.monotonic() - began
             return _all(names, Section(error=f"No answer for {waited:.0f} seconds."))
         except FixionMailError as error:
-            return _all(names, Section(error=" ".join(str(error).split())))
+            return _all(names, Section(error=" ".join(str(error).split()), error_type=type(error).__name__))
         except Exception as error:
             return _all(names, Section(error=f"The look itself failed: {type(error).__name__}."))
         return {name: Section(value=getattr(seen, name)) for name in names}

@@ -12,6 +12,8 @@ from datetime import date, datetime
 from enum import IntEnum, StrEnum
 from typing import Generic, TypeVar
 
+from fixionmail.models import DuplicateFinding, Witness
+
 T = TypeVar("T")
 
 
@@ -26,6 +28,8 @@ class Section(Generic[T]):
     value: T | None = None
     error: str = ""
     absent: str = ""
+    error_type: str = ""
+    """The class of the error, such as ``DatabaseRefusedError``."""
 
     @property
     def ok(self) -> bool:
@@ -301,6 +305,14 @@ class DeliveriesView:
     """Evidence: subscribers whose zone or time cannot be read, a few."""
     double_addresses: tuple[str, ...] = ()
     orphan_jobs: int = 0
+    jobs_resting: int = 0
+    """Of the waiting jobs, those between two attempts."""
+    oldest_job_due_at: datetime | None = None
+    """When the story is due that has the least time left."""
+    duplicates: tuple[DuplicateFinding, ...] = ()
+    witnesses: Mapping[str, tuple[Witness, ...]] = field(default_factory=dict)
+    """A few rows of everything that may need somebody, by kind: ``rejected``, ``zone`` and ``time`` name subscribers,
+    ``uncertain`` and ``stuck`` deliveries, ``lapsed``, ``poison`` and ``orphan`` jobs, ``failing`` errors."""
 
 
 @dataclass(frozen=True, kw_only=True)

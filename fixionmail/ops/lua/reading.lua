@@ -12,7 +12,8 @@ local broken = {} -- keys that hold something else than RQ would put there
 local function ask(...)
   local answer = redis.pcall(...)
   if type(answer) == 'table' and answer.err then
-    if #broken < BROKEN_LIMIT and string.find(answer.err, 'WRONGTYPE', 1, true) then broken[#broken + 1] = select(2, ...) end
+    local is_broken = string.find(answer.err, 'WRONGTYPE', 1, true)
+    if is_broken and #broken < BROKEN_LIMIT then broken[#broken + 1] = select(2, ...) end
     return nil
   end
   return answer or nil

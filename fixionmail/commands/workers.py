@@ -1,0 +1,90 @@
+"""``fixionmail workers``: who works, on what, and how they are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from fixionmail.commands.looking import KeyPrefix, RedisUrl, Watch, age, duration, opened_reader, show
+from fixionmail.commands.output import AsJson, table
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from fixionmail.ops.connection import RedisReader
+    from fixionmail.ops.views import WorkerView
+
+app = typer.Typer(help="Workers of any RQ deployment.", no_args_is_help=True)
+
+JOBS_NAMED = 3
+
+
+@app.callback()
+def _group() -> None:
+    """Keep the names of the commands, however few they are."""
+
+
+@app.command("list")
+def list_(
+    as_json: AsJson = False, watch: Watch = False, redis_url: RedisUrl = None, key_prefix: KeyPrefix = "rq"
+) -> None:
+    """List workers, with the jobs they hold. One Redis command a look, no write."""
+    with opened_reader(redis_url, key_prefix) as reader:
+        show(lambda: _look(reader), as_json=as_json, watch=watch)
+
+
+def _look(reader: RedisReader) -> tuple[dict[str, Any], RenderableType]:
+    from fixionmail.ops.redis_look import look
+
+    seen, now = look(reader), datetime.now(UTC)
+    document = {
+        "workers": [asdict(worker) for worker in seen.workers],
+        "suspended": seen.redis.suspended,
+    }
+    view = table(
+        (
+            "worker",
+            "host",
+            "pid",
+            "health",
+            "state",
+            "queues",
+            "holds",
+            "jobs",
+            "silent",
+            "since",
+            "done",
+            "failed",
+        ),
+        (_row(worker, now) for worker in seen.workers),
+    )
+    return document, view
+
+
+def _row(worker: WorkerView, now: datetime) -> tuple[str, ...]:
+    return (
+        worker.name,
+        worker.host,
+        "" if worker.pid is None else str(worker.pid),
+        worker.health,
+        worker.state,
+        ", ".join(worker.queues),
+        f"{worker.running:,} of {worker.slots:,}",
+        _jobs(worker),
+        duration(worker.silent_seconds),
+        age(worker.born_at, now),
+        f"{worker.successful:,}",
+        f"{worker.failed:,}",
+    )
+
+
+def _jobs(worker: WorkerView) -> str:
+    named = [
+        f"{held.job_id} {duration(held.elapsed_seconds)}" + (" overdue" if held.overdue else "")
+        for held in worker.executions[:JOBS_NAMED]
+    ]
+    more = worker.running - len(named)
+    return ", ".join(named) + (f" and {more:,} more" if named and more > 0 else "")
