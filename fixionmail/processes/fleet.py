@@ -209,7 +209,7 @@ class Fleet:
         )
 
     def _ensure_supervisor(self) -> None:
-        if self._is_supervised():
+        if self._is_done() or self._is_supervised():
             return
         log = self._home / "logs" / "supervisor.log"
         with log.open("ab") as output:
@@ -217,7 +217,7 @@ class Fleet:
                 self._supervisor, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
             )
         give_up_at = time.monotonic() + BEGIN_SECONDS
-        while not self._is_supervised():
+        while not (self._is_supervised() or self._is_done()):
             if time.monotonic() > give_up_at:
                 said = " ".join(last_lines(log, 1))
                 raise EngineError(f"No supervisor of processes can be started. {log} says: {said}")
@@ -246,6 +246,8 @@ class Fleet:
         state = record.state
         if not supervised:
             state = RUNNING if process else FAILED if shall_run else STOPPED
+        elif state == RUNNING and process is None:
+            state = STARTING  # it has ended, and the supervisor is about to see it
         look = ProcessLook(
             name=name,
             kind=record.kind,
