@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from fixionmail.commands.looking import KeyPrefix, RedisUrl, Watch, age, duration, opened_reader, show
-from fixionmail.commands.output import AsJson, table
+from fixionmail.commands.output import AsJson, plain, table
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -36,6 +36,8 @@ def list_(
 
 
 def _look(reader: RedisReader) -> tuple[dict[str, Any], RenderableType]:
+    from rich.console import Group
+
     from fixionmail.ops.redis_look import look
 
     seen, now = look(reader), datetime.now(UTC)
@@ -44,10 +46,15 @@ def _look(reader: RedisReader) -> tuple[dict[str, Any], RenderableType]:
         "suspended": seen.redis.suspended,
     }
     view = table(
-        ("queue", "waiting", "oldest", "running", "failed", "in/min", "out/min", "workers", "and"),
+        ("queue", "waiting", "oldest", "running", "failed", "in/min", "out/min", "workers"),
         (_row(queue, now) for queue in seen.queues),
     )
-    return document, view
+    notes = [
+        plain(f"{queue.name}: {'; '.join(_notes(queue))}") for queue in seen.queues if any(_notes(queue))
+    ]
+    if seen.redis.suspended:
+        notes.append(plain("Workers are suspended (rq suspend): none takes jobs."))
+    return document, Group(view, *notes)
 
 
 def _row(queue: QueueView, now: datetime) -> tuple[str, ...]:
@@ -60,7 +67,6 @@ def _row(queue: QueueView, now: datetime) -> tuple[str, ...]:
         _rate(queue.in_per_minute),
         _rate(queue.out_per_minute),
         f"{queue.workers:,}",
-        "; ".join(_notes(queue)),
     )
 
 

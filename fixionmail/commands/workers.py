@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fixionmail.commands.looking import KeyPrefix, RedisUrl, Watch, age, duration, opened_reader, show
+from fixionmail.commands.looking import KeyPrefix, RedisUrl, Watch, duration, opened_reader, show
 from fixionmail.commands.output import AsJson, table
 
 if TYPE_CHECKING:
@@ -39,45 +38,29 @@ def list_(
 def _look(reader: RedisReader) -> tuple[dict[str, Any], RenderableType]:
     from fixionmail.ops.redis_look import look
 
-    seen, now = look(reader), datetime.now(UTC)
+    seen = look(reader)
     document = {
         "workers": [asdict(worker) for worker in seen.workers],
         "suspended": seen.redis.suspended,
     }
     view = table(
-        (
-            "worker",
-            "host",
-            "pid",
-            "health",
-            "state",
-            "queues",
-            "holds",
-            "jobs",
-            "silent",
-            "since",
-            "done",
-            "failed",
-        ),
-        (_row(worker, now) for worker in seen.workers),
+        ("worker", "health", "on", "queues", "holds", "silent", "done", "failed", "jobs"),
+        (_row(worker) for worker in seen.workers),
     )
     return document, view
 
 
-def _row(worker: WorkerView, now: datetime) -> tuple[str, ...]:
+def _row(worker: WorkerView) -> tuple[str, ...]:
     return (
         worker.name,
-        worker.host,
-        "" if worker.pid is None else str(worker.pid),
         worker.health,
-        worker.state,
+        worker.host if worker.pid is None else f"{worker.host}, pid {worker.pid}",
         ", ".join(worker.queues),
         f"{worker.running:,} of {worker.slots:,}",
-        _jobs(worker),
         duration(worker.silent_seconds),
-        age(worker.born_at, now),
         f"{worker.successful:,}",
         f"{worker.failed:,}",
+        _jobs(worker),
     )
 
 
