@@ -88,9 +88,7 @@ class Demo:
         )
         with self._seeded(settings) as (store, started_at), self._stack(settings) as stack:
             progress = self._watch(store)
-            duplicates = sum(
-                vars(store.upkeep.duplicates(since=started_at.date() - timedelta(days=2))).values()
-            )
+            duplicates = len(store.deliveries.duplicates(since=started_at.date() - timedelta(days=2)))
             seconds = (datetime.now(UTC) - started_at).total_seconds()
         counted = count_mails(settings.home / "outbox")
         return DemoResult(

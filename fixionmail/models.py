@@ -247,14 +247,6 @@ class Subscriber:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Duplicates:
-    """Counts that are zero while all is well."""
-
-    same_date: int
-    accepted_twice: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class LeaderRow:
     """A loop's lease. ``info`` is the leader's last report."""
 
@@ -406,6 +398,60 @@ class DuplicateFinding:
     subject: str
     delivery_ids: tuple[UUID, ...]
     detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Witness:
+    """One row of something that may need somebody: what it is about, what there is to say of it, and since when."""
+
+    subject: str
+    detail: str
+    at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperationsRow:
+    """The database as the operations look at it.
+
+    Attributes:
+        jobs, deliveries: states of the local date that was asked for.
+        users, zones: how many subscribers are in each status, and live in each time zone.
+        unplanned: subscribers whose time to plan has come.
+        jobs_resting: those of the waiting that are between two attempts.
+        witnesses: a few rows of each kind.
+        migrations: version, name and checksum of what was applied.
+    """
+
+    now: datetime
+    jobs: Mapping[str, int]
+    deliveries: Mapping[str, int]
+    users: Mapping[str, int]
+    zones: Mapping[str, int]
+    leaders: tuple[LeaderRow, ...]
+    processes: tuple[ProcessRow, ...]
+    switches: tuple[SwitchRow, ...]
+    lines: tuple[LineRow, ...]
+    due: int
+    sending: int
+    uncertain: int
+    oldest_due_at: datetime | None
+    next_due_at: datetime | None
+    next_plan_at: datetime | None
+    unplanned: int
+    jobs_waiting: int
+    jobs_resting: int
+    jobs_running: int
+    jobs_lapsed: int
+    oldest_job_at: datetime | None
+    oldest_job_due_at: datetime | None
+    batches: Mapping[str, int]
+    witnesses: Mapping[str, tuple[Witness, ...]]
+    duplicates: tuple[DuplicateFinding, ...]
+    migrations: tuple[Mapping[str, Any], ...]
+    version: str
+    size_bytes: int
+    connections: int
+    max_connections: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from fixionmail.store.incoming import Incoming
 from fixionmail.store.jobs import StoryJobs
 from fixionmail.store.leases import Leases
 from fixionmail.store.mail import MailLine
+from fixionmail.store.operations import Operations
 from fixionmail.store.subscribers import Subscribers
 from fixionmail.store.transport import Caller, Transport
 from fixionmail.store.upkeep import Upkeep
@@ -38,6 +39,7 @@ class Store:
     subscribers: Subscribers
     incoming: Incoming
     upkeep: Upkeep
+    operations: Operations
     _call: Caller
 
     @classmethod
@@ -52,6 +54,7 @@ class Store:
             subscribers=Subscribers(call),
             incoming=Incoming(call),
             upkeep=Upkeep(call),
+            operations=Operations(call),
             _call=call,
         )
 

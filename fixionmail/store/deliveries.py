@@ -110,18 +110,16 @@ class Deliveries:
         verdict = {"sent": False, "provider_id": None, "sent_at": None, "evidence": evidence}
         return self._change("resolve_delivery_v1", delivery_id, seen_state, by, host, reason, **verdict)
 
-    def duplicates(self, *, since: date, limit: int = 100) -> tuple[DuplicateFinding, ...]:
-        """What looks like a second mail, at most ``limit`` of each kind, by local dates from ``since`` on."""
-        rows = self._call("find_duplicates_v1", since=since, limit=limit)["findings"]
-        return tuple(
-            DuplicateFinding(
-                kind=row["kind"],
-                subject=row["subject"],
-                delivery_ids=tuple(UUID(delivery) for delivery in row["deliveries"]),
-                detail=row["detail"],
-            )
-            for row in rows
-        )
+    def duplicates(self, *, since: date, limit: int = 100, scan: bool = True) -> tuple[DuplicateFinding, ...]:
+        """What looks like a second mail, at most ``limit`` of each kind, by local dates from ``since`` on.
+
+        Args:
+            since: the first local date.
+            limit: of each kind.
+            scan: count all that was accepted anew; without it the answer comes at once, however much was sent.
+        """
+        rows = self._call("find_duplicates_v1", since=since, limit=limit, scan=scan)["findings"]
+        return tuple(duplicate_finding(row) for row in rows)
 
     def _change(
         self,
@@ -139,6 +137,16 @@ class Deliveries:
         return DeliveryChange(
             verdict=Verdict(row["verdict"]), state=row.get("state", ""), reason=row.get("reason", "")
         )
+
+
+def duplicate_finding(row: dict[str, Any]) -> DuplicateFinding:
+    """A finding as the database tells of it."""
+    return DuplicateFinding(
+        kind=row["kind"],
+        subject=row["subject"],
+        delivery_ids=tuple(UUID(delivery) for delivery in row["deliveries"]),
+        detail=row["detail"],
+    )
 
 
 def _delivery(row: dict[str, Any]) -> Delivery:

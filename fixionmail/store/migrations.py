@@ -77,7 +77,7 @@ def status_through(transport: Transport) -> Status:
         DatabaseUnreachableError, DatabaseRefusedError: it cannot be asked.
     """
     try:
-        return _compare(_by_version(transport.call("migrations_v1", {})))
+        return compare(transport.call("migrations_v1", {}))
     except DatabaseOutdatedError:
         return _compare({})
 
@@ -101,13 +101,18 @@ def migrate(url: str) -> tuple[str, ...]:
     return tuple(done)
 
 
+def compare(rows: Sequence[Mapping[str, Any]]) -> Status:
+    """As :func:`status`, by what ``migrations_v1`` answered."""
+    return _compare(_by_version(rows))
+
+
 def require_current(transport: Transport) -> None:
     """Refuse to work with a database that is behind or ahead of this FixionMail.
 
     Raises:
         DatabaseOutdatedError, DatabaseNewerError: which, and what to do.
     """
-    found = _compare(_by_version(transport.call("migrations_v1", {})))
+    found = compare(transport.call("migrations_v1", {}))
     _refuse_strangers(found)
     if found.missing:
         raise DatabaseOutdatedError(

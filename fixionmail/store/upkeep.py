@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from fixionmail.models import Duplicates, LeaderRow, LineRow, Overview, ProcessRow, SwitchRow
+from fixionmail.models import LeaderRow, LineRow, Overview, ProcessRow, SwitchRow
 from fixionmail.store.transport import Caller, instant
 
 
@@ -44,11 +44,6 @@ class Upkeep:
             result=result,
         )
 
-    def duplicates(self, *, since: date) -> Duplicates:
-        """Subscribers with two mails for one date since ``since``, and deliveries accepted twice: both zero."""
-        row = self._call("count_duplicates_v1", since=since)
-        return Duplicates(same_date=row["same_date"], accepted_twice=row["accepted_twice"])
-
     def overview(self, day: date) -> Overview:
         """Everything at one look; the funnel counts the subscribers' own local date ``day``."""
         row = self._call("overview_v1", day=day)
@@ -58,10 +53,10 @@ class Upkeep:
             day=date.fromisoformat(row["day"]),
             jobs=counts.get("job", {}),
             deliveries=counts.get("delivery", {}),
-            leaders=tuple(_leader(r) for r in row["leases"]),
-            processes=tuple(_process(r) for r in row["processes"]),
-            switches=tuple(_switch(r) for r in row["switches"]),
-            lines=tuple(_line(r) for r in row["lines"]),
+            leaders=tuple(leader_row(r) for r in row["leases"]),
+            processes=tuple(process_row(r) for r in row["processes"]),
+            switches=tuple(switch_row(r) for r in row["switches"]),
+            lines=tuple(line_row(r) for r in row["lines"]),
             jobs_waiting=row["jobs_waiting"],
             jobs_running=row["jobs_running"],
             deliveries_due=row["deliveries_due"],
@@ -72,7 +67,8 @@ class Upkeep:
         )
 
 
-def _leader(row: dict[str, Any]) -> LeaderRow:
+def leader_row(row: dict[str, Any]) -> LeaderRow:
+    """A lease as the database tells of it."""
     return LeaderRow(
         name=row["name"],
         holder=row["holder"] or "",
@@ -83,7 +79,8 @@ def _leader(row: dict[str, Any]) -> LeaderRow:
     )
 
 
-def _process(row: dict[str, Any]) -> ProcessRow:
+def process_row(row: dict[str, Any]) -> ProcessRow:
+    """A heartbeat as the database tells of it."""
     return ProcessRow(
         process=row["process"],
         kind=row["kind"],
@@ -96,7 +93,8 @@ def _process(row: dict[str, Any]) -> ProcessRow:
     )
 
 
-def _switch(row: dict[str, Any]) -> SwitchRow:
+def switch_row(row: dict[str, Any]) -> SwitchRow:
+    """A switch as the database tells of it."""
     return SwitchRow(
         name=row["name"],
         set_by=row["set_by"],
@@ -105,7 +103,8 @@ def _switch(row: dict[str, Any]) -> SwitchRow:
     )
 
 
-def _line(row: dict[str, Any]) -> LineRow:
+def line_row(row: dict[str, Any]) -> LineRow:
+    """A send line as the database tells of it."""
     return LineRow(
         name=row["name"],
         rate=row["rate"],

@@ -3,17 +3,20 @@
 -- Jobs and deliveries by state for one local date, folded and not yet folded together.
 create function day_counts_v1(p_day date)
 returns jsonb
-language sql stable
+language plpgsql stable
 set search_path = public, pg_temp
 as $$
-  select coalesce(jsonb_object_agg(what, states), '{}') from (
-    select what, jsonb_object_agg(state, n) as states from (
-      select what, state, sum(n) as n from (
-        select what, state, n from counter_base where day = p_day
-        union all
-        select what, state, n from counter_delta where day = p_day) c
-      group by what, state having sum(n) <> 0) s
-    group by what) w
+begin
+  return (
+    select coalesce(jsonb_object_agg(what, states), '{}') from (
+      select what, jsonb_object_agg(state, n) as states from (
+        select what, state, sum(n) as n from (
+          select what, state, n from counter_base where day = p_day
+          union all
+          select what, state, n from counter_delta where day = p_day) c
+        group by what, state having sum(n) <> 0) s
+      group by what) w);
+end
 $$;
 
 -- Everything the status command, the console and the web service show of the database.
@@ -51,23 +54,4 @@ begin
 end
 $$;
 
--- Subscribers with two mails for one local date, counted over what was accepted by the provider. p_since bounds the
--- scan; always zero while the constraints hold.
-create function count_duplicates_v1(p_since date)
-returns jsonb
-language plpgsql stable security definer
-set search_path = public, pg_temp
-as $$
-begin
-  return jsonb_build_object(
-    'same_date', (select count(*) from (
-        select from scheduled_deliveries
-         where kind = 'daily' and local_date >= p_since
-           and state in ('sent', 'delivered', 'bounced', 'complained', 'failed')
-         group by user_id, local_date having count(*) > 1) d),
-    'accepted_twice', (select count(*) from (
-        select from mail_batch_items where outcome = 'accepted' group by delivery_id having count(*) > 1) i));
-end
-$$;
-
-call close_to_clients_v1(array[]::text[], array['day_counts_v1', 'overview_v1', 'count_duplicates_v1']);
+call close_to_clients_v1(array[]::text[], array['day_counts_v1', 'overview_v1']);

@@ -326,7 +326,8 @@ as $$
   select wanted.name, case when c.oid is null then 'missing' when not x.indisvalid then 'invalid' else 'not unique' end
     from (values ('one_daily_job', 'story_jobs'), ('stories_job_id_key', 'stories'),
                  ('unique_story_delivery', 'scheduled_deliveries'), ('one_daily_delivery', 'scheduled_deliveries'),
-                 ('one_live_batch', 'mail_batch_items'), ('mail_batches_key', 'mail_batches')) wanted(name, on_table)
+                 ('one_live_batch', 'mail_batch_items'), ('mail_batches_key', 'mail_batches'),
+                 ('users_email_key', 'users')) wanted(name, on_table)
     left join pg_class c on c.relname = wanted.name and c.relnamespace = 'public'::regnamespace and c.relkind = 'i'
     left join pg_index x on x.indexrelid = c.oid and x.indrelid = ('public.' || wanted.on_table)::regclass
    where x.indisunique is distinct from true or not x.indisvalid
@@ -341,26 +342,40 @@ as $$
 $$;
 
 -- What looks like a second mail, or could hide one, at most p_limit of each kind: rows of kind, subject, deliveries,
--- detail. p_since bounds the scan of deliveries by their local date. Always empty while the constraints hold. First the
--- few that occur twice, then what there is to say of them: the whole table is only counted.
-create function find_duplicates_v1(p_since date, p_limit integer)
+-- detail. p_since bounds what is looked for by local date. What a constraint in force rules out is not looked for.
+-- p_scan: count what the provider accepted anew; otherwise what settling a batch has put on record is taken for it,
+-- which costs nothing however much was sent. First the few that occur twice are found, then what there is to say of
+-- them.
+create function find_duplicates_v1(p_since date, p_limit integer, p_scan boolean)
 returns jsonb
 language plpgsql stable security definer
 set search_path = public, pg_temp
+set work_mem = '64MB'
 as $$
+declare
+  v_broken text[] := array(select name from broken_constraints_v1());
 begin
   return (
     with stories_twice as (
       select story_id from scheduled_deliveries
-       where local_date >= p_since and was_accepted_v1(state) and story_id is not null
+       where 'unique_story_delivery' = any(v_broken)
+         and local_date >= p_since and was_accepted_v1(state) and story_id is not null
        group by story_id having count(*) > 1 limit p_limit),
     dates_twice as (
       select user_id, local_date from scheduled_deliveries
-       where local_date >= p_since and was_accepted_v1(state) and kind = 'daily'
+       where 'one_daily_delivery' = any(v_broken)
+         and local_date >= p_since and was_accepted_v1(state) and kind = 'daily'
        group by user_id, local_date having count(*) > 1 limit p_limit),
     deliveries_twice as (
-      select delivery_id from mail_batch_items
-       where outcome = 'accepted' group by delivery_id having count(*) > 1 limit p_limit),
+      (select delivery_id from mail_batch_items
+        where p_scan and outcome = 'accepted' group by delivery_id having count(*) > 1 limit p_limit)
+      union
+      (select target::uuid from audit_log
+        where not p_scan and action = 'sent twice' and at >= p_since order by at desc limit p_limit)),
+    addresses_twice as (
+      select lower(email) as address from users
+       where 'users_email_key' = any(v_broken) and status <> 'removed'
+       group by 1 having count(*) > 1 limit p_limit),
     rows as (
       select 'same_story' as kind, d.story_id::text as subject, jsonb_agg(d.id order by d.id) as deliveries,
              'one story, accepted ' || count(*) || ' times' as detail
@@ -372,15 +387,24 @@ begin
         from dates_twice join scheduled_deliveries d using (user_id, local_date)
        where was_accepted_v1(d.state) and d.kind = 'daily' group by d.user_id, d.local_date
       union all
-      select 'accepted_twice', i.delivery_id::text, jsonb_build_array(i.delivery_id),
-             'provider ids ' || string_agg(coalesce(i.provider_id, 'unknown'), ', ' order by i.batch_id)
-        from deliveries_twice join mail_batch_items i using (delivery_id)
-       where i.outcome = 'accepted' group by i.delivery_id
+      select 'accepted_twice', t.delivery_id::text, jsonb_build_array(t.delivery_id),
+             'provider ids ' || coalesce(string_agg(coalesce(i.provider_id, 'unknown'), ', ' order by i.batch_id), 'unknown')
+        from deliveries_twice t
+        left join mail_batch_items i on i.delivery_id = t.delivery_id and i.outcome = 'accepted'
+       group by t.delivery_id
+      union all
+      select 'same_address', a.address, '[]', count(*) || ' subscribers: ' || string_agg(u.id::text, ', ' order by u.id)
+        from addresses_twice a join users u on lower(u.email) = a.address and u.status <> 'removed' group by a.address
       union all
       (select 'sent_without_id', id::text, jsonb_build_array(id), 'it is ' || state
          from scheduled_deliveries where state in ('sent', 'delivered') and provider_id is null limit p_limit)
       union all
-      select 'constraint', name, '[]', problem from broken_constraints_v1())
+      select 'constraint', name, '[]', problem from broken_constraints_v1()
+      union all
+      -- A leader reports right after each renewal; whoever takes over can only do so when that has lapsed.
+      select 'two_leaders', kind, '[]', string_agg(process, ', ' order by process)
+        from heartbeats where info -> 'leads' = 'true' and seen_at > clock_timestamp() - interval '15 seconds'
+       group by kind having count(*) > 1)
     select jsonb_build_object('findings', coalesce(jsonb_agg(to_jsonb(r) order by r.kind, r.subject), '[]'))
       from rows r);
 end

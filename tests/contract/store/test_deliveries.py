@@ -604,6 +604,8 @@ CONSTRAINTS: list[tuple[str, LiteralString, LiteralString]] = [
      "create unique index one_live_batch on mail_batch_items (delivery_id) where live"),
     ("mail_batches_key", "drop index mail_batches_key",
      "create unique index mail_batches_key on mail_batches (key) where state <> 'dissolved'"),
+    ("users_email_key", "drop index users_email_key",
+     "create unique index users_email_key on users (lower(email))"),
 ]  # fmt: skip
 
 
@@ -688,6 +690,48 @@ class TestDuplicates:
             member,
         )
         assert self.found(world) == [("accepted_twice", str(member), f"provider ids id-{member}, unknown")]
+
+    def test_a_delivery_accepted_twice_is_known_without_a_scan_once_it_is_on_record(
+        self, world: World
+    ) -> None:
+        _, (member,) = world.sent()
+        assert self.found(world, scan=False) == []
+        world.store.upkeep.record_audit(
+            actor="settle", host="", action="sent twice", target=str(member), reason="", result={}
+        )
+        long_ago = TODAY - timedelta(days=9999)
+        assert self.found(world, scan=False, since=long_ago) == [
+            ("accepted_twice", str(member), f"provider ids id-{member}")
+        ]
+
+    def test_one_address_with_two_subscribers_is_found(self, world: World) -> None:
+        _, away, back = CONSTRAINTS[-1]
+        first, second = sorted(map(str, world.subscribe(2)))
+        world.change(away)
+        try:
+            world.change(
+                "update users set email = case id when %s then 'A@b.test' else 'a@B.test' end", first
+            )
+            assert ("same_address", "a@b.test", f"2 subscribers: {first}, {second}") in self.found(world)
+        finally:
+            world.change("delete from subscriber_schedule")
+            world.change("delete from users")
+            world.change(back)
+
+    def test_two_leaders_of_one_loop_are_found_as_long_as_both_have_just_said_so(self, world: World) -> None:
+        for process, leads in (("a", True), ("b", True), ("c", False)):
+            world.store.leases.heartbeat(
+                process=process,
+                kind="delivery",
+                host="h",
+                pid=1,
+                version="1",
+                started_at=now(),
+                info={"leads": leads},
+            )
+        assert self.found(world) == [("two_leaders", "delivery", "a, b")]
+        world.change("update heartbeats set seen_at = seen_at - interval '20 seconds' where process = 'a'")
+        assert self.found(world) == []
 
     def test_what_was_sent_without_a_provider_id_is_found(self, world: World) -> None:
         _, members = world.sent(3)

@@ -60,29 +60,6 @@ class TestOverview:
         ]
 
 
-class TestDuplicates:
-    def test_are_none_where_all_is_well(self, world: World) -> None:
-        world.sent(3)
-        found = world.store.upkeep.duplicates(since=TODAY)
-        assert (found.same_date, found.accepted_twice) == (0, 0)
-
-    def test_two_mails_for_one_date_would_be_found(self, world: World) -> None:
-        world.sent(2)
-        world.change("drop index one_daily_delivery")
-        try:
-            world.change(
-                "update scheduled_deliveries set user_id = (select min(user_id::text)::uuid from story_jobs)"
-            )
-            assert world.store.upkeep.duplicates(since=TODAY).same_date == 1
-            assert world.store.upkeep.duplicates(since=TODAY + timedelta(days=1)).same_date == 0
-        finally:
-            world.change("truncate scheduled_deliveries cascade")
-            world.change(
-                "create unique index one_daily_delivery on scheduled_deliveries (user_id, local_date)"
-                " where kind = 'daily'"
-            )
-
-
 class TestCounters:
     def test_adding_up_changes_no_count(self, world: World) -> None:
         world.sent(3)

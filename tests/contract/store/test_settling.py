@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -76,7 +77,9 @@ class TestAccepted:
             "earlier": str(first),
             "earlier_id": f"id-{member}",
         }
-        assert world.store.upkeep.duplicates(since=TODAY).accepted_twice == 1
+        for scan in (False, True):
+            found = world.store.deliveries.duplicates(since=TODAY - timedelta(days=9999), scan=scan)
+            assert [(row.kind, row.subject) for row in found] == [("accepted_twice", str(member))]
 
 
 class TestRefused:

@@ -1,0 +1,81 @@
+"""The whole database at one look, for those who operate it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from fixionmail.models import OperationsRow, Witness
+from fixionmail.store.deliveries import duplicate_finding
+from fixionmail.store.transport import Caller, instant
+from fixionmail.store.upkeep import leader_row, line_row, process_row, switch_row
+
+SHOWN = 5
+"""How many rows of each kind are told of."""
+
+
+@dataclass(frozen=True)
+class Operations:
+    """Database functions of ``013_operations.sql``. None of them writes."""
+
+    _call: Caller
+
+    def snapshot(self, day: date, *, lead: timedelta) -> OperationsRow:
+        """Everything at one look; what it costs grows neither with subscribers nor with history.
+
+        Args:
+            day: the subscribers' own local date, of which stories are counted.
+            lead: how long before its delivery a story is planned.
+        """
+        row = self._call("operations_snapshot_v1", day=day, lead_s=lead.total_seconds(), limit=SHOWN)
+        mail, server, oldest = row["mail"], row["server"], row["mail"]["oldest_job"] or {}
+        return OperationsRow(
+            now=datetime.fromisoformat(row["now"]),
+            jobs=row["counts"].get("job", {}),
+            deliveries=row["counts"].get("delivery", {}),
+            users=row["users"].get("subscriber", {}),
+            zones=row["users"].get("zone", {}),
+            leaders=tuple(leader_row(r) for r in row["leases"]),
+            processes=tuple(process_row(r) for r in row["processes"]),
+            switches=tuple(switch_row(r) for r in mail["switches"]),
+            lines=tuple(line_row(r) for r in mail["lines"]),
+            due=mail["due"],
+            sending=mail["sending"],
+            uncertain=mail["uncertain"],
+            oldest_due_at=instant(mail["oldest_due_at"]),
+            next_due_at=instant(mail["next_due_at"]),
+            next_plan_at=instant(mail["next_plan_at"]),
+            unplanned=mail["unplanned"],
+            jobs_waiting=mail["jobs_waiting"],
+            jobs_resting=mail["jobs_resting"],
+            jobs_running=mail["jobs_running"],
+            jobs_lapsed=row["jobs_lapsed"],
+            oldest_job_at=instant(oldest.get("created_at")),
+            oldest_job_due_at=instant(oldest.get("due_at")),
+            batches=mail["batches"],
+            witnesses=_by_kind(row["witnesses"]),
+            duplicates=tuple(duplicate_finding(r) for r in row["duplicates"]),
+            migrations=tuple(row["migrations"]),
+            version=server["version"],
+            size_bytes=server["size"],
+            connections=server["connections"],
+            max_connections=server["max_connections"],
+        )
+
+    def subscribers_in_zones(self, zones: Iterable[str]) -> tuple[Witness, ...]:
+        """Some of the subscribers who live in one of these time zones: the id, and ``address: zone``."""
+        rows = self._call("subscribers_in_zones_v1", zones=sorted(zones), limit=SHOWN)
+        return tuple(
+            Witness(subject=row["user_id"], detail=f"{row['email']}: {row['timezone']}", at=None)
+            for row in rows
+        )
+
+
+def _by_kind(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Witness, ...]]:
+    kinds: dict[str, list[Witness]] = {}
+    for row in rows:
+        witness = Witness(subject=row["subject"], detail=row["detail"], at=instant(row["at"]))
+        kinds.setdefault(row["kind"], []).append(witness)
+    return {kind: tuple(found) for kind, found in kinds.items()}
