@@ -322,7 +322,7 @@ _GLYPHS = {
     "minus": "-",
     "question_mark": "?",
     "colon": ":",
-    "space": "␣",
+    "space": "spc",
 }
 
 

@@ -88,9 +88,9 @@ def state_mark(state: str) -> Content:
 
 
 def state(name: str) -> Content:
-    """A state with its symbol."""
+    """A state with its symbol; what went well steps back."""
     mark, style = _STATES.get(name, (IDLE, ""))
-    return Content.styled(f"{mark} {name}", style)
+    return Content.assemble((mark, style), (f" {name}", QUIET_STYLE if style == OK_STYLE else style))
 
 
 def health(name: WorkerHealth) -> Content:
@@ -115,9 +115,9 @@ def curve(
     """The last ``width`` values as a line of small bars, the newest at the right."""
     shown = [max(0.0, value) for value in values[-width:]]
     highest = top if top is not None else max(shown, default=0.0)
-    marks = "".join(_level(value, highest) for value in shown)
     lead = "▁" * (width - len(shown))
-    return Content.assemble((lead, FAINT_STYLE), (marks, style))
+    marks = [(_level(value, highest), style if value > 0 else FAINT_STYLE) for value in shown]
+    return Content.assemble((lead, FAINT_STYLE), *marks).simplify()
 
 
 def _level(value: float, highest: float) -> str:

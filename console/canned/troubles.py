@@ -19,8 +19,8 @@ def findings(world: World, now: datetime) -> tuple[Finding, ...]:
         _uncertain(world, now) if len(world.settled) < 3 else None,
         _dead_worker(now) if "w-3" not in world.cured else None,
         _unserved(now) if "imports" not in world.cured else None,
-        _overloaded(now),
         _policy() if "policy" not in world.cured else None,
+        _overloaded(now),
     )
     return tuple(finding for finding in candidates if finding is not None)
 

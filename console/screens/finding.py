@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -12,26 +11,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from console.commands import BY_ID, CURE_KEYS, bindings, key_of
-from console.figures import age
-from console.marks import ACCENT_STYLE, QUIET_STYLE, harm_style
 from console.screens.base import console_of, keys_of
-from console.text import block, plain, safe
-from fixionmail.ops.views import Cure, Finding
-
-
-def cure_lines(cures: Sequence[Cure], keys: Sequence[str]) -> list[Content]:
-    """A line for each cure: its key, the command to type, or what happens by itself."""
-    free = iter(keys)
-    lines = []
-    for cure in cures:
-        key = next(free, "") if cure.action else ""
-        words = Content.assemble((f"{key:>3}  ", f"bold {ACCENT_STYLE}"), plain(cure.label))
-        if cure.command:
-            words = Content.assemble(words, ("  $ ", QUIET_STYLE), plain(cure.command, "$calm"))
-        if cure.automatic:
-            words = Content.assemble(words, (f"  by itself: {safe(cure.automatic)}", QUIET_STYLE))
-        lines.append(words)
-    return lines
+from console.widgets.trouble import finding_text
+from fixionmail.ops.views import Finding
 
 
 def cure_keys(screen: ModalScreen[Any]) -> list[str]:
@@ -54,24 +36,8 @@ class FindingScreen(ModalScreen[None]):
         with VerticalScroll(classes="dialog") as box:
             box.border_title = Content("Trouble")  # type: ignore[assignment]
             box.border_subtitle = "esc closes   Y copies the command"
-            yield Static(self._text())
-
-    def _text(self) -> Content:
-        finding = self.finding
-        moment = console_of(self).main.moment
-        lasts = f"for {age(finding.since, moment)}" if finding.since and moment else ""
-        parts = [
-            plain(finding.title, f"bold {harm_style(finding.harm)}"),
-            Content.styled(lasts, QUIET_STYLE),
-            block(finding.cause),
-            Content(""),
-            Content.styled("Evidence", "bold"),
-            *(Content.assemble("  · ", plain(line)) for line in finding.evidence),
-            Content(""),
-            Content.styled("Cures", "bold"),
-            *cure_lines(finding.cures, cure_keys(self)),
-        ]
-        return Content("\n").join(part for n, part in enumerate(parts) if n != 1 or part)
+            moment = console_of(self).main.moment
+            yield Static(finding_text(self.finding, moment, cure_keys(self)))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Cures, copying and closing."""

@@ -16,11 +16,11 @@ from console.figures import moment as moment_words
 from console.figures import span
 from console.marks import BAD_STYLE, FAINT_STYLE, QUIET_STYLE, WARN, WARN_STYLE, state
 from console.screens.base import console_of, keys_of
-from console.screens.finding import cure_lines
 from console.screens.help import HelpScreen
 from console.text import block, plain, safe
 from console.widgets.heading import Heading
 from console.widgets.keybar import KeyBar
+from console.widgets.trouble import cure_lines
 from fixionmail.ops.views import JobDetail
 
 

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.reactive import reactive
 
+from console.commands import BY_ID, key_of
 from console.feed import AuditStep
 from console.figures import plural, short, since, span, whole
 from console.marks import ACCENT_STYLE, GOOD, OK_STYLE, QUIET_STYLE, bar, harm_mark, harm_style
@@ -21,6 +22,7 @@ from console.widgets.attention import actionable, cure_words
 from console.widgets.heading import Heading
 from console.widgets.panel import Drawn
 from console.widgets.table import Column, Row, Table
+from console.widgets.trouble import finding_text
 from fixionmail.ops.views import Cure, Finding, Harm
 
 COLUMNS = (
@@ -103,6 +105,21 @@ class AuditLine(Drawn):
         ]
 
 
+class TroubleText(Drawn):
+    """The chosen finding in full."""
+
+    finding: reactive[Finding | None] = reactive(None, layout=True)
+    moment: reactive[datetime | None] = reactive(None)
+
+    def lines(self, width: int) -> list[Content]:
+        """Its text, folded."""
+        if self.finding is None:
+            return [Content("")]
+        keys = [key_of(BY_ID["cure-1"], {})]
+        text = finding_text(self.finding, self.moment, keys)
+        return [part for line in text.split("\n") for part in (line.fold(width) if line else [line])]
+
+
 class Stuck(View):
     """Findings of every refresh, and of the last audit."""
 
@@ -119,6 +136,8 @@ class Stuck(View):
         yield Heading("What is wrong", id="head-stuck")
         calm = Content.assemble((GOOD, OK_STYLE), " Nothing is stuck, lost, late or doubled.")
         yield Table(*COLUMNS, empty=calm, id="stuck")
+        yield Heading("The chosen one", id="head-trouble")
+        yield TroubleText().data_bind(Stuck.moment)
         yield Heading("Audit", id="head-audit")
         yield AuditLine()
 
@@ -142,6 +161,7 @@ class Stuck(View):
     def _draw(self) -> None:
         found = self.everything
         self.table.rows = finding_rows(found, self.moment)
+        self._choose()
         words = plural(len(found), "finding") + ", worst first" if found else ""
         self.query_one("#head-stuck", Heading).tell(Shown(), words)
 
@@ -156,6 +176,16 @@ class Stuck(View):
         """The audit has ended, or could not go on."""
         line = self.query_one(AuditLine)
         line.running, line.error = False, error
+
+    @on(Table.Chosen, "#stuck")
+    def choose(self) -> None:
+        """Show it in full."""
+        self._choose()
+
+    def _choose(self) -> None:
+        finding = self.chosen_finding()
+        self.query_one(TroubleText).finding = finding
+        self.query_one("#head-trouble").display = finding is not None
 
     @on(Table.Opened, "#stuck")
     def open_finding(self, event: Table.Opened) -> None:

@@ -51,7 +51,7 @@ class Workers(View):
 
     def _show_runs(self) -> None:
         worker = self._worker()
-        self.query_one("#runs", Table).rows = run_rows(worker)
+        self.query_one("#runs", Table).rows = run_rows(worker, self.moment)
         words = ""
         if worker is not None:
             born = f", up {age(worker.born_at, self.moment)}" if worker.born_at and self.moment else ""

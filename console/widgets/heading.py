@@ -25,8 +25,8 @@ class Heading(Drawn):
     def lines(self, width: int) -> list[Content]:
         """One line."""
         name = Content.styled(self.title, "bold")
-        note = self.note.truncate(max(0, width - name.cell_length - 6), ellipsis=True)
-        rule = width - name.cell_length - note.cell_length - (3 if note else 1)
+        note = self.note.truncate(max(0, width - name.cell_length - 5), ellipsis=True)
+        rule = width - name.cell_length - note.cell_length - (2 if note else 1)
         return [
             fit(
                 Content.assemble(name, (f" {'─' * max(0, rule)}", FAINT_STYLE), " " if note else "", note),

@@ -21,7 +21,7 @@ from console.text import fit
 
 GAP = 2
 GUTTER = 2
-PLENTY = 28
+PLENTY = 20
 """Cells beyond its least that an elastic column gets before others grow."""
 NEAR_END = 20
 """So many rows before the last one, more are asked for."""

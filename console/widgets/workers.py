@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from textual.content import Content
 
-from console.figures import brief, short, size, span
-from console.marks import ACCENT_STYLE, BAD_STYLE, QUIET_STYLE, WARN_STYLE, bar, health
+from console.figures import brief, short, since, size, span, until
+from console.marks import ACCENT_STYLE, BAD, BAD_STYLE, QUIET_STYLE, WARN_STYLE, bar, health
 from console.text import plain, safe
 from console.widgets.table import Column, Row
 from fixionmail.ops.views import ExecutionView, WorkerHealth, WorkerView
@@ -41,7 +42,7 @@ RUN_COLUMNS = (
     Column(name="", width=12, rank=5),
     Column(name="elapsed", width=8, right=True),
     Column(name="limit", width=8, right=True, rank=1),
-    Column(name="lease", width=12, rank=6),
+    Column(name="lease ends", width=12, right=True, rank=6),
 )
 _ORDER = (
     WorkerHealth.DEAD,
@@ -104,13 +105,13 @@ def _load(worker: WorkerView) -> Content:
     return Content.assemble((str(len(worker.executions)), "bold"), (f" of {worker.slots}", QUIET_STYLE))
 
 
-def run_rows(worker: WorkerView | None) -> tuple[Row, ...]:
+def run_rows(worker: WorkerView | None, now: datetime | None) -> tuple[Row, ...]:
     """What a worker has in hand, longest first."""
     runs = sorted(worker.executions, key=lambda run: -run.elapsed_seconds) if worker else []
-    return tuple(_run(run, worker.silent_seconds if worker else None) for run in runs)
+    return tuple(_run(run, now) for run in runs)
 
 
-def _run(run: ExecutionView, silent: float | None) -> Row:
+def _run(run: ExecutionView, now: datetime | None) -> Row:
     limit = run.timeout_seconds
     part = run.elapsed_seconds / limit if limit else 0.0
     done = run.percent / 100 if run.percent is not None else part
@@ -124,9 +125,17 @@ def _run(run: ExecutionView, silent: float | None) -> Row:
             bar(done, 12, BAD_STYLE if run.overdue else ACCENT_STYLE),
             Content.styled(span(run.elapsed_seconds), f"bold {BAD_STYLE}" if run.overdue else ""),
             Content.styled(span(limit) if limit else "none", QUIET_STYLE),
-            Content.styled("overdue" if run.overdue else "", BAD_STYLE),
+            _lease(run, now),
         ),
     )
+
+
+def _lease(run: ExecutionView, now: datetime | None) -> Content:
+    if run.lease_until is None or now is None:
+        return Content.styled("–", QUIET_STYLE)
+    if run.lease_until < now:
+        return Content.styled(f"{BAD} {brief(since(run.lease_until, now))} ago", BAD_STYLE)
+    return Content.styled(until(run.lease_until, now), QUIET_STYLE)
 
 
 def short_name(function: str) -> str:
