@@ -4,55 +4,32 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import ExitStack
 from dataclasses import fields
-from datetime import UTC, datetime
-from typing import Any, Generic, Protocol, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fixionmail.errors import FixionMailError, InputError, UnreachableError
 from fixionmail.jobs.names import QUEUES
 from fixionmail.ops import redis_look
 from fixionmail.ops.connection import RedisReader
 from fixionmail.ops.target import target_of
-from fixionmail.ops.views import (
-    CostView,
-    DatabaseView,
-    DeliveriesView,
-    FunnelView,
-    LoopView,
-    ModeView,
-    ProcessView,
-    Section,
-    Snapshot,
-)
+from fixionmail.ops.views import CostView, Section, Snapshot
 from fixionmail.settings import Settings
 from fixionmail.store import Store, embedded, open_store
+from fixionmail.store.transport import Transport
+
+if TYPE_CHECKING:
+    from fixionmail.ops.database_look import DatabaseLook
 
 PATIENCE_SECONDS = 5.0
 """How long a look waits for one half; what comes later counts for the next look."""
 MONTH_SECONDS = 30 * 86_400
 
 T = TypeVar("T")
-
-
-class DatabaseLook(Protocol):
-    """What one database call tells."""
-
-    @property
-    def mode(self) -> ModeView: ...
-    @property
-    def loops(self) -> tuple[LoopView, ...]: ...
-    @property
-    def processes(self) -> tuple[ProcessView, ...]: ...
-    @property
-    def funnel(self) -> FunnelView: ...
-    @property
-    def deliveries(self) -> DeliveriesView: ...
-    @property
-    def database(self) -> DatabaseView: ...
 
 
 _FROM_DATABASE = ("mode", "loops", "processes", "funnel", "deliveries", "database")
@@ -67,7 +44,6 @@ class Observer:
     Args:
         redis_url: The Redis, or None in fallback mode.
         settings: Names the database; None for a Redis alone.
-        look_at_database: Makes the database call.
         prefix: What RQ's keys begin with.
         read_only: Said in the target: no changes are to be offered.
     """
@@ -77,16 +53,15 @@ class Observer:
         *,
         redis_url: str | None,
         settings: Settings | None = None,
-        look_at_database: Callable[[Store, datetime], DatabaseLook] | None = None,
         prefix: str = "rq",
         read_only: bool = False,
     ) -> None:
         self.target = target_of(settings, redis_url, prefix=prefix, read_only=read_only)
         self._settings = settings
-        self._look_at_database = look_at_database
         self._reader = RedisReader(redis_url, prefix=prefix) if redis_url else None
         self._stack = ExitStack()
         self._opened: Store | None = None
+        self._calls: _Counting | None = None
         self._opening = threading.Lock()
         self._redis_half: _Half[redis_look.RedisLook] = _Half("look-redis", self._read_redis)
         self._database_half: _Half[DatabaseLook] = _Half("look-database", self._read_database)
@@ -128,7 +103,8 @@ class Observer:
                 f"Nothing runs in {settings.home}: start it with fixionmail up, or set DATABASE_URL."
             )
         opened = self._stack.enter_context(open_store(settings, max_connections=2))
-        return Store.over(opened.transport, patience_seconds=0.0)
+        self._calls = _Counting(opened.transport)
+        return Store.over(self._calls, patience_seconds=0.0)
 
     def look(self, *, every_seconds: float | None = None) -> Snapshot:
         """Take a look. What does not answer is part of the picture; nothing raises.
@@ -137,22 +113,27 @@ class Observer:
             every_seconds: the pace of looking, for what it costs in a month.
         """
         began = time.perf_counter()
-        sent = self._reader.commands if self._reader else 0
+        sent, called = self._counts()
         halves = self._start()
         give_up_at = time.monotonic() + PATIENCE_SECONDS
         parts = {name: section for half in halves for name, section in half(give_up_at).items()}
-        commands = self._reader.commands - sent if self._reader else 0
+        sent_then, called_then = self._counts()
+        commands = sent_then - sent
         return Snapshot(
             taken_at=datetime.now(UTC),
             target=self.target,
             cost=CostView(
                 redis_commands=commands,
-                database_calls=int(self._calls_database),
+                database_calls=called_then - called,
                 seconds=time.perf_counter() - began,
                 commands_per_month=int(commands * MONTH_SECONDS / every_seconds) if every_seconds else 0,
             ),
             **parts,
         )
+
+    def _counts(self) -> tuple[int, int]:
+        """Redis commands and database calls so far."""
+        return (self._reader.commands if self._reader else 0, self._calls.calls if self._calls else 0)
 
     def _start(self) -> list[Callable[[float], dict[str, Section[Any]]]]:
         """Begin both halves; each is then waited for."""
@@ -162,29 +143,44 @@ class Observer:
         else:
             self._redis_half.begin()
             starts.append(lambda until: self._redis_half.sections(until, _FROM_REDIS))
-        if not self._calls_database:
+        if self._settings is None:
             starts.append(lambda _: _all(_FROM_DATABASE, Section(absent="No database is set.")))
         else:
             self._database_half.begin()
             starts.append(lambda until: self._database_half.sections(until, _FROM_DATABASE))
         return starts
 
-    @property
-    def _calls_database(self) -> bool:
-        return self._settings is not None and self._look_at_database is not None
-
     def _read_redis(self) -> redis_look.RedisLook:
         return redis_look.look(self.reader, QUEUES if self._settings else ())
 
     def _read_database(self) -> DatabaseLook:
-        assert self._look_at_database is not None
-        return self._look_at_database(self.store(), datetime.now(UTC))
+        from fixionmail.ops import database_look  # a Redis alone is shown sooner without it
+
+        assert self._settings is not None
+        lead = timedelta(minutes=self._settings.generation_lead_minutes)
+        return database_look.look(self.store(), datetime.now(UTC), lead=lead)
 
     def close(self) -> None:
         """Give back all connections."""
         if self._reader is not None:
             self._reader.close()
         self._stack.close()
+
+
+class _Counting:
+    """A road to the database that counts its calls."""
+
+    def __init__(self, inner: Transport) -> None:
+        self._inner = inner
+        self.name = inner.name
+        self.calls = 0
+
+    def call(self, function: str, arguments: Mapping[str, Any]) -> Any:
+        self.calls += 1
+        return self._inner.call(function, arguments)
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 class _Half(Generic[T]):
