@@ -200,12 +200,13 @@ class Fleet:
             yield wanted
             if wanted != plan.wanted:
                 self._ledger.write_plan(Plan(wanted=wanted, supervisor=plan.supervisor))
-        if any(want.run for want in wanted.values()) or self._runs_something():
-            self._ensure_supervisor()
+        self._ensure_supervisor()
 
-    def _runs_something(self) -> bool:
-        return any(
-            record.identity and find(record.identity) for record in self._ledger.seen().records.values()
+    def _is_done(self) -> bool:
+        """Whether nothing runs and nothing shall."""
+        records = self._ledger.seen().records.values()
+        return not any(want.run for want in self._ledger.plan().wanted.values()) and not any(
+            record.identity and find(record.identity) for record in records
         )
 
     def _ensure_supervisor(self) -> None:
@@ -213,12 +214,12 @@ class Fleet:
             return
         log = self._home / "logs" / "supervisor.log"
         with log.open("ab") as output:
-            subprocess.run(
+            began = subprocess.run(
                 self._supervisor, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
             )
         give_up_at = time.monotonic() + BEGIN_SECONDS
         while not (self._is_supervised() or self._is_done()):
-            if time.monotonic() > give_up_at:
+            if began.returncode or time.monotonic() > give_up_at:
                 said = " ".join(last_lines(log, 1))
                 raise EngineError(f"No supervisor of processes can be started. {log} says: {said}")
             time.sleep(POLL_SECONDS)
