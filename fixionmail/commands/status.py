@@ -51,7 +51,7 @@ def status(
 
 def _look(settings: Settings) -> Status:
     from fixionmail.ops.status import look
-    from fixionmail.processes import redis
+    from fixionmail.ops.target import redis_url_of
     from fixionmail.store import embedded, open_store
 
     on_this_machine = settings.database_url is None and settings.supabase_url is None
@@ -59,10 +59,8 @@ def _look(settings: Settings) -> Status:
         raise UnreachableError(
             f"Nothing runs in {settings.home}: start it with fixionmail up, or set DATABASE_URL."
         )
-    local = redis.running_url(settings.home) if settings.enable_redis_queue is not False else None
-    redis_url = settings.redis_target() if settings.redis_url else local
     with open_store(settings, max_connections=1) as store:
-        return look(settings, store, redis_url)
+        return look(settings, store, redis_url_of(settings))
 
 
 def view(seen: Status) -> RenderableType:

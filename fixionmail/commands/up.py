@@ -28,7 +28,7 @@ def up(
     """
     from fixionmail import logs
     from fixionmail.loops.service import stop_on_signals
-    from fixionmail.ops.status import where_mail_goes
+    from fixionmail.ops.target import where_mail_goes
     from fixionmail.processes.stack import running_stack
     from fixionmail.settings import load_settings
     from fixionmail.store import open_store

@@ -1,4 +1,4 @@
-"""The deployment at one look: one database call and one round trip to Redis, nothing written."""
+"""What ``fixionmail status`` tells: one database call and one read-only Redis command."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from redis.exceptions import RedisError
-
-from fixionmail.jobs.dispatch import REDIS_TIMEOUT_SECONDS
+from fixionmail.errors import RedisUnreachableError
 from fixionmail.jobs.names import QUEUES
-from fixionmail.jobs.worker.connections import connect
+from fixionmail.jobs.worker.keys import PREFIX
 from fixionmail.models import LeaderRow, Overview, ProcessRow
+from fixionmail.ops import redis_look
+from fixionmail.ops.connection import RedisReader
+from fixionmail.ops.target import where_mail_goes
 from fixionmail.settings import Settings
 from fixionmail.store import Store
 
@@ -96,13 +97,6 @@ def look(settings: Settings, store: Store, redis_url: str | None) -> Status:
     )
 
 
-def where_mail_goes(settings: Settings) -> str:
-    """In words; loud when nothing leaves this machine."""
-    if settings.resend_api_key is None:
-        return f"the local outbox, {settings.home / 'outbox'} (RESEND_API_KEY is not set: no mail leaves this machine)"
-    return f"Resend, from {settings.email_from}"
-
-
 def funnel(view: Overview) -> dict[str, int]:
     """The day's stories from planned to arrived, by the subscribers' own date."""
     deliveries = view.deliveries
@@ -121,22 +115,16 @@ def funnel(view: Overview) -> dict[str, int]:
 def _queues(redis_url: str | None) -> tuple[tuple[QueueRow, ...], str]:
     if redis_url is None:
         return (), "not used"
-    client = connect(redis_url, reply_timeout=REDIS_TIMEOUT_SECONDS)
+    reader = RedisReader(redis_url, prefix=PREFIX)
     try:
-        with client.pipeline(transaction=False) as pipeline:
-            for name in QUEUES:
-                pipeline.llen(f"rq:queue:{name}")
-                pipeline.zcard(f"rq:wip:{name}")
-                pipeline.zcard(f"rq:failed:{name}")
-            counts = pipeline.execute()
-    except RedisError as error:
+        queues = redis_look.look(reader, QUEUES).queues
+    except RedisUnreachableError as error:
         return (), f"does not answer: {error}"
     finally:
-        client.close()
-    rows = [counts[at : at + 3] for at in range(0, len(counts), 3)]
+        reader.close()
     return tuple(
-        QueueRow(name=name, waiting=waiting, running=running, failed=failed)
-        for name, (waiting, running, failed) in zip(QUEUES, rows, strict=True)
+        QueueRow(name=queue.name, waiting=queue.waiting, running=queue.running, failed=queue.failed)
+        for queue in queues
     ), "ok"
 
 
