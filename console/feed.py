@@ -120,8 +120,11 @@ class Deck(Protocol):
         """What is wrong, worst first."""
         ...
 
-    def jobs(self, query: str, cursor: str) -> JobPage:
-        """Jobs that match a filter, newest first; ``cursor`` is a page's ``next``."""
+    def jobs(self, query: str, cursor: str) -> Iterator[JobPage]:
+        """Jobs that match a filter, newest first; ``cursor`` is a page's ``next``.
+
+        A page comes once; a search comes again and again, each time with all that was found so far.
+        """
         ...
 
     def job(self, job_id: str) -> JobDetail:

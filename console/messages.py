@@ -45,7 +45,7 @@ class LogWanted(Message):
 class AuditWanted(Message):
     """An audit, or the end of the one that runs."""
 
-    stop: bool = False
+    ended: bool = False
 
 
 @dataclass

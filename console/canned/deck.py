@@ -84,7 +84,7 @@ class CannedDeck:
         """What is wrong."""
         return troubles.findings(self.world, snapshot.taken_at)
 
-    def jobs(self, query: str, cursor: str) -> JobPage:
+    def jobs(self, query: str, cursor: str) -> Iterator[JobPage]:
         """Jobs that match, newest first."""
         now, wanted = self.now(), _terms(query)
         number = int(cursor) if cursor else rows.TOTAL_JOBS
@@ -98,7 +98,7 @@ class CannedDeck:
                 break
         total = rows.TOTAL_JOBS if not wanted else max(len(found), int(rows.TOTAL_JOBS * _share(wanted)))
         following = str(number) if len(found) == PAGE_ROWS else ""
-        return JobPage(rows=tuple(found), total=total, next=following)
+        yield JobPage(rows=tuple(found), total=total, next=following)
 
     def job(self, job_id: str) -> JobDetail:
         """One job."""
@@ -253,12 +253,11 @@ def _terms(query: str) -> dict[str, str]:
 
 def _matches(row: JobRow, terms: dict[str, str], now: datetime) -> bool:
     text = f"{row.job_id} {row.function} {row.summary}".lower()
-    tests = {
+    tests: dict[str, Callable[[str], bool]] = {
         "state": lambda value: row.state == value,
         "queue": lambda value: row.queue == value,
         "id": lambda value: row.job_id.startswith(value),
         "err": lambda value: row.state == "failed" and value.lower() in row.summary.lower(),
-        "fingerprint": lambda value: row.state == "failed",
         "text": lambda value: value.lower() in text,
     }
     return all(tests[name](value) for name, value in terms.items() if name in tests)

@@ -47,11 +47,11 @@ class Answers(Screen[None]):
     def on_jobs_wanted(self, wanted: JobsWanted) -> None:
         """A page of jobs."""
         app, view = self.console_app, self.query_one(Jobs)
-        app.ask(
+        app.ask_all(
             "jobs",
             lambda: app.deck.jobs(wanted.query, wanted.cursor),
             lambda page: view.set_page(wanted.query, wanted.cursor, page),
-            view.set_error,
+            view.end_page,
         )
 
     def on_jobs_filtered(self, wanted: JobsFiltered) -> None:
@@ -116,7 +116,7 @@ class Answers(Screen[None]):
     def on_audit_wanted(self, wanted: AuditWanted) -> None:
         """Start the audit, or stop it."""
         app, view = self.console_app, self.query_one(Stuck)
-        if wanted.stop:
+        if wanted.ended:
             app.drop("audit")
             view.end_audit()
         else:

@@ -57,7 +57,7 @@ class ChangeScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """The preview, the lines to fill in, and the keys."""
         with Vertical(classes="dialog change") as box:
-            box.border_title = Content(_title(self.of))  # type: ignore[assignment]
+            box.border_title = Content(_title(self.of))
             yield Static("", id="change-text", markup=False)
             yield Input(id="change-name", compact=True, classes="-hidden")
             words = "why (goes into the audit log), may stay empty"

@@ -34,7 +34,7 @@ class FindingScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """Cause, evidence, cures."""
         with VerticalScroll(classes="dialog") as box:
-            box.border_title = Content("Trouble")  # type: ignore[assignment]
+            box.border_title = Content("Trouble")
             box.border_subtitle = "esc closes   Y copies the command"
             moment = console_of(self).main.moment
             yield Static(finding_text(self.finding, moment, cure_keys(self)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from console.screens.help import HelpScreen
 from console.text import block, plain, safe
 from console.widgets.heading import Heading
 from console.widgets.keybar import KeyBar
+from console.widgets.masthead import Masthead
 from console.widgets.trouble import cure_lines
 from fixionmail.ops.views import JobDetail
 
@@ -33,15 +35,25 @@ def facts(job: JobDetail) -> Content:
         ("function", plain(job.function)),
         ("worker", plain(job.worker or "–")),
         ("is in", plain(", ".join(job.places) or "no list and no registry", "" if job.places else BAD_STYLE)),
-        *((name, plain(value)) for name, value in job.story_job.items()),
         *((name, plain(value)) for name, value in job.meta.items()),
     ]
+    if job.dependents:
+        lines.append(("holds up", plain(", ".join(job.dependents))))
     if job.depends_on:
         lines.append(("waits for", plain(", ".join(job.depends_on))))
     if ttl:
         lines.append(("", Content.styled(ttl, QUIET_STYLE)))
+    return _pairs(lines)
+
+
+def story_facts(job: JobDetail) -> Content:
+    """What the database says of the story or delivery that it stands for."""
+    return _pairs([(name, plain(value)) for name, value in job.story_job.items()])
+
+
+def _pairs(pairs: Sequence[tuple[str, Content]]) -> Content:
     return Content("\n").join(
-        Content.assemble((f"{safe(name)[:12]:<13}", QUIET_STYLE), value) for name, value in lines
+        Content.assemble((f"{safe(name)[:15]:<16}", QUIET_STYLE), value) for name, value in pairs
     )
 
 
@@ -82,6 +94,7 @@ class JobScreen(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Two columns of parts, and the long texts under them."""
+        yield Masthead()
         yield Heading("Job", id="head-job")
         with VerticalScroll(id="job-body"):
             yield Static("", id="job-why", markup=False)
@@ -92,6 +105,8 @@ class JobScreen(Screen[None]):
                 with Vertical():
                     yield Heading("What happened")
                     yield Static("", id="job-timeline", markup=False)
+            yield Heading("Its story", id="head-story")
+            yield Static("", id="job-story", markup=False)
             yield Heading("Error", id="head-error")
             yield Static("", id="job-error", markup=False)
             yield Heading("Attempts", id="head-attempts")
@@ -104,10 +119,18 @@ class JobScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Ask for it."""
+        main, masthead = console_of(self).main, self.query_one(Masthead)
+        masthead.target, masthead.mode = main.target, main.mode
+        self.set_interval(1.0, self._show_pulse)
+        self._show_pulse()
         self.query_one(KeyBar).place = "job"
         self.query_one(KeyBar).read_only = console_of(self).read_only
         self.query_one("#head-job", Heading).note = plain(self.job_id, "bold")
         self.ask()
+
+    def _show_pulse(self) -> None:
+        main, masthead = console_of(self).main, self.query_one(Masthead)
+        masthead.pulse, masthead.moment = main.pulse, main.moment
 
     def ask(self) -> None:
         """Look at the job, and for its lines in the logs."""
@@ -124,6 +147,8 @@ class JobScreen(Screen[None]):
         self._fill("#job-why", why_lines(job, keys))
         self._fill("#job-facts", facts(job))
         self._fill("#job-timeline", timeline(job, now))
+        self._fill("#job-story", story_facts(job))
+        self.query_one("#head-story").display = bool(job.story_job)
         self._fill("#job-error", block(job.error, BAD_STYLE))
         self.query_one("#head-error").display = bool(job.error)
         self._fill("#job-attempts", block("\n".join(job.attempts)))

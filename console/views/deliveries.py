@@ -7,8 +7,9 @@ from datetime import datetime
 
 from textual import on
 from textual.app import ComposeResult
-from textual.content import Content, Style
+from textual.content import Content
 from textual.reactive import reactive
+from textual.style import Style
 
 from console.feed import DeliveryList, DeliveryRow, Duplicate
 from console.figures import age, short, until

@@ -95,7 +95,6 @@ class Jobs(View):
         """A page has come; one of another filter is late and left aside."""
         if query != self.query_text:
             return
-        self._asked = ""
         if cursor:
             known = {job.job_id for job in self._jobs}
             fresh = tuple(job for job in page.rows if job.job_id not in known)
@@ -113,10 +112,11 @@ class Jobs(View):
             parts.append(Content.styled(marked, "$busy"))
         self.query_one("#head-jobs", Heading).note = Content(" · ").join(part for part in parts if part)
 
-    def set_error(self, words: str) -> None:
-        """The page could not be read; what is shown stays."""
+    def end_page(self, error: str) -> None:
+        """All of the page has come, or it could not be read: then what is shown stays."""
         self._asked = ""
-        self.query_one("#head-jobs", Heading).tell(Shown(error=words))
+        if error:
+            self.query_one("#head-jobs", Heading).tell(Shown(error=error))
 
     @on(Table.MoreWanted, "#jobs")
     def load_more(self) -> None:

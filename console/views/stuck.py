@@ -198,7 +198,7 @@ class Stuck(View):
             self.post_message(FindingOpened(self.table.key))
         elif command_id == "audit":
             line = self.query_one(AuditLine)
-            self.post_message(AuditWanted(stop=line.running))
+            self.post_message(AuditWanted(ended=line.running))
             line.running = not line.running
         else:
             return False

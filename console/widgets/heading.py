@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from textual.content import Content
 from textual.reactive import reactive
 
@@ -34,7 +36,7 @@ class Heading(Drawn):
             )
         ]
 
-    def tell(self, section: Shown[object], note: Content | str = "") -> None:
+    def tell(self, section: Shown[Any], note: Content | str = "") -> None:
         """Say what is wrong with the section, or else the note."""
         if section.error:
             old = ""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from textual.content import Content, Style
+from textual.content import Content
 from textual.reactive import reactive
+from textual.style import Style
 
 from console.commands import Command, commands_in, key_of
 from console.marks import ACCENT_STYLE, BAD_STYLE, QUIET_STYLE

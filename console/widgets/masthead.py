@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from textual.content import Content, Style
+from textual.content import Content
 from textual.reactive import reactive
+from textual.style import Style
 
 from console.commands import VIEWS
 from console.figures import age, clock, short, span

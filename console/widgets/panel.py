@@ -27,9 +27,3 @@ class Drawn(Widget):
     def redraw(self) -> None:
         """Draw again, with as many lines as there are now."""
         self.refresh(layout=True)
-
-
-def titled(widget: Widget, title: str, subtitle: Content | str = "") -> None:
-    """Name a panel on its border. ``title`` is ours; ``subtitle`` is content, never markup."""
-    widget.border_title = Content(title)  # type: ignore[assignment]
-    widget.border_subtitle = Content(subtitle) if isinstance(subtitle, str) else subtitle  # type: ignore[assignment]
