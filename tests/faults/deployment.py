@@ -6,17 +6,20 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, LiteralString
+from zoneinfo import ZoneInfo
 
 import psycopg
 from redis import Redis
 
+from fixionmail.schedule import occurrences
 from fixionmail.store import Store
 from fixionmail.store.direct import DirectTransport
 from tests import commands
-from tests.contract.store.world import World
+from tests.contract.store.world import World, new_subscriber
 from tests.standins import resend_ledger
 from tests.standins.resend import ResendStandIn
 
@@ -71,6 +74,19 @@ class Deployment:
     def log(self) -> str:
         """What our processes have said so far."""
         return (self.home / "command.log").read_text()
+
+    def add_readers(self, count: int, *, ago: timedelta = timedelta(minutes=1), timezone: str = "UTC") -> None:
+        """Subscribers whose next story was due that long ago, to the minute."""
+        at = datetime.now(UTC) - ago
+        local = at.astimezone(ZoneInfo(timezone))
+        due = next(
+            occurrences(timezone=timezone, delivery_time=f"{local:%H:%M}", from_date=local.date())
+        )
+        rows = [
+            replace(new_subscriber(timezone=timezone), delivery_time=f"{local:%H:%M}", due=due)
+            for _ in range(count)
+        ]
+        self.world.store.subscribers.add(rows)
 
     # Time
 
