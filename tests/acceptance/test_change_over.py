@@ -36,10 +36,11 @@ def deployment(home: Path, redis_url: str) -> Iterator[None]:
         yield
 
 
-def add_reader_due_now(home: Path, name: str) -> None:
+def add_reader_due_now(home: Path, name: str, **settings: str) -> None:
     # Due within the next minute, and begun at once: the lead is half an hour.
     at = time.strftime("%H:%M", time.gmtime(time.time() + 60))
-    ended = run(home, "subscribers", "add", f"{name}@example.com", "--timezone", "UTC", "--delivery-time", at)
+    due = ("--timezone", "UTC", "--delivery-time", at)
+    ended = run(home, "subscribers", "add", f"{name}@example.com", *due, **settings)
     assert ended.code == 0, ended
 
 

@@ -1,0 +1,136 @@
+"""`fixionmail processes`: the real programs, started from a terminal that is then closed."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.commands import Ended, processes_of, run, running, until
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    run(tmp_path, "processes", "stop", "all")
+    until(lambda: not processes_of(tmp_path), "everything to end")
+
+
+def processes(home: Path, *arguments: str, **settings: str) -> Ended:
+    return run(home, "processes", *arguments, **settings)
+
+
+def listed(home: Path) -> dict[str, Any]:
+    ended = processes(home, "list", "--json")
+    assert ended.code == 0, ended
+    return {process["name"]: process for process in ended.json()["processes"]}
+
+
+def test_a_worker_killed_in_the_night_is_started_again_and_the_morning_is_told(
+    home: Path, database_url: str, redis_url: str
+) -> None:
+    known = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "WORKER_CONCURRENCY": "2"}
+    started = processes(home, "start", "worker", **known)
+    assert (started.code, started.err) == (0, "")
+    assert started.out.splitlines()[-1].startswith("worker-1: running (process ")
+    before = listed(home)["worker-1"]
+
+    psutil.Process(before["pid"]).kill()
+
+    until(lambda: listed(home)["worker-1"]["restarts"] == 1, "a restart")
+    until(lambda: listed(home)["worker-1"]["state"] == "running", "it to run again")
+    after = listed(home)["worker-1"]
+    assert after["pid"] != before["pid"]
+    assert after["last_end"] == "killed by SIGKILL (perhaps out of memory)"
+    assert after["rss_bytes"] > 10_000_000
+    shown = processes(home, "list").out
+    assert "worker-1" in shown
+    assert "SIGKILL" in shown
+
+    stopped = processes(home, "stop", "worker-1")
+    assert stopped.out.splitlines() == [
+        "worker-1: stopping; it finishes what it has begun ...",
+        "worker-1: stopped",
+    ]
+    assert (listed(home)["worker-1"]["state"], listed(home)["worker-1"]["last_end"]) == ("stopped", "stopped")
+    until(lambda: not processes_of(home), "the supervisor to leave")
+
+
+def test_a_program_that_cannot_work_is_exit_code_1_with_its_own_words(home: Path) -> None:
+    started = processes(home, "start", "scheduler", CHECK_INTERVAL_SECONDS="often")
+
+    assert started.code == 1
+    assert "exit code 2: CHECK_INTERVAL_SECONDS must be a number." in started.out
+
+
+def test_logs_are_filtered_and_followed_until_ctrl_c(home: Path) -> None:
+    processes(home, "start", "redis")
+    shown = processes(home, "logs", "redis", "--filter", "READY TO ACCEPT")
+    assert "Ready to accept connections" in shown.out
+    assert len(shown.out.splitlines()) == 1
+
+    with running(home, "processes", "logs", "redis", "--follow", "--filter", "kettle") as follower:
+        (log,) = (home / "redis").glob("server.log")
+        said = home / "command.log"
+
+        def arrived() -> bool:
+            with log.open("a") as file:
+                file.write("the kettle \x1b[31mboils\nnothing else\n")
+            return "the kettle" in said.read_text()
+
+        until(arrived, "a line that was written since")
+        follower.send_signal(signal.SIGINT)
+        assert follower.wait(10) == 130
+    assert "nothing else" not in said.read_text()
+    assert "\x1b" not in said.read_text()
+
+
+def test_a_bundled_server_that_dies_is_started_again(home: Path) -> None:
+    processes(home, "start", "redis")
+    before = listed(home)["redis"]["pid"]
+
+    psutil.Process(before).kill()
+
+    until(lambda: listed(home)["redis"]["pid"] not in (before, None), "another one")
+    assert listed(home)["redis"]["restarts"] == 1
+
+
+def test_scaling_and_restarting_are_told(home: Path, database_url: str) -> None:
+    known = {"DATABASE_URL": database_url, "ENABLE_REDIS_QUEUE": "false"}
+    scaled = processes(home, "scale", "delivery", "2", "--json", **known)
+    assert scaled.code == 0
+    pids = {look["name"]: look["pid"] for look in scaled.json()["processes"]}
+    assert set(pids) == {"delivery-1", "delivery-2"}
+
+    processes(home, "scale", "delivery", "1", **known)
+    assert set(listed(home)) == {"delivery-1"}
+    restarted = processes(home, "restart", "delivery-1")
+    assert restarted.code == 0
+    assert listed(home)["delivery-1"]["pid"] != pids["delivery-1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["start", "postman"], "No process is called 'postman'"),
+        (["stop", "worker-7"], "worker-7 was never started"),
+        (["scale", "redis", "2"], "There can be 0 to 1 of redis, not 2."),
+        (["logs", "../../etc/passwd"], "No process is called"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence_and_exit_code_2(
+    tmp_path: Path, arguments: list[str], sentence: str
+) -> None:
+    ended = processes(tmp_path, *arguments)
+
+    assert (ended.code, ended.out) == (2, "")
+    assert sentence in ended.err
+
+
+def test_nothing_to_list_is_said_and_creates_nothing(tmp_path: Path) -> None:
+    assert processes(tmp_path, "list").out.startswith("Nothing runs here.")
+    assert list(tmp_path.iterdir()) == []
