@@ -14,8 +14,9 @@ from fixionmail.store.leases import Leases
 from fixionmail.store.mail import MailLine
 from fixionmail.store.operations import Operations
 from fixionmail.store.subscribers import Subscribers
-from fixionmail.store.transport import Caller, Transport
+from fixionmail.store.transport import CALL_TIMEOUT_SECONDS, Caller, Transport
 from fixionmail.store.upkeep import Upkeep
+from fixionmail.store.writing import Writing
 
 if TYPE_CHECKING:
     from fixionmail.settings import Settings
@@ -54,6 +55,7 @@ class Store:
             subscribers=Subscribers(call),
             incoming=Incoming(call),
             upkeep=Upkeep(call),
+            writing=Writing(call),
             operations=Operations(call),
             _call=call,
         )
@@ -68,10 +70,17 @@ class Store:
 
 
 @contextmanager
-def open_store(settings: Settings, *, max_connections: int = 4) -> Iterator[Store]:
+def open_store(
+    settings: Settings,
+    *,
+    max_connections: int = 4,
+    patience_seconds: float = PATIENCE_SECONDS,
+    call_seconds: float = CALL_TIMEOUT_SECONDS,
+) -> Iterator[Store]:
     """The store that the settings name; without any, a bundled Postgres in FIXIONMAIL_HOME.
 
-    The bundled one is migrated first.
+    The bundled one is migrated first. ``patience_seconds``: how long a call is tried again; ``call_seconds``: how
+    long each try may take.
 
     Raises:
         DatabaseOutdatedError: migrations are missing.
@@ -84,16 +93,18 @@ def open_store(settings: Settings, *, max_connections: int = 4) -> Iterator[Stor
         if url is None:
             from fixionmail.store.rpc import RpcTransport
 
-            transport: Transport = RpcTransport.from_settings(settings, max_connections)
+            transport: Transport = RpcTransport.from_settings(
+                settings, max_connections, call_seconds=call_seconds
+            )
         else:
             from fixionmail.store.direct import DirectTransport
 
             if settings.database_url is None:
                 migrations.migrate(url)
-            transport = DirectTransport(url, max_connections)
+            transport = DirectTransport(url, max_connections, call_seconds=call_seconds)
         try:
             migrations.require_current(transport)
-            yield Store.over(transport)
+            yield Store.over(transport, patience_seconds)
         finally:
             transport.close()
 

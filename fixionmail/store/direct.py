@@ -97,7 +97,7 @@ class DirectTransport:
     Args:
         url: libpq URL.
         max_connections: size of the pool.
-        call_seconds: how long a server that has taken a call may keep silent.
+        call_seconds: how long a call waits for a connection, and a server that has taken it may keep silent.
     """
 
     name = "postgres"
@@ -110,7 +110,7 @@ class DirectTransport:
             url,
             min_size=1,
             max_size=max_connections,
-            timeout=CALL_TIMEOUT_SECONDS,
+            timeout=call_seconds,
             kwargs=_CONNECTION,
             connection_class=_LimitedConnection,
             configure=self._configure,

@@ -8,13 +8,24 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from fixionmail.models import Brief, Claim, DueSubscriber, Planned, PlannedJob, Story, Verdict
+from fixionmail import wishes
+from fixionmail.models import (
+    Brief,
+    CastMember,
+    Claim,
+    DueSubscriber,
+    FinishedStep,
+    Planned,
+    PlannedJob,
+    Story,
+    Verdict,
+)
 from fixionmail.store.transport import Caller, instant
 
 
 @dataclass(frozen=True)
 class StoryJobs:
-    """Database functions of ``007_add_job_locking.sql``."""
+    """Database functions of ``007_add_job_locking.sql``, and those of ``016_story_bibles.sql`` that replace some."""
 
     _call: Caller
 
@@ -64,12 +75,16 @@ class StoryJobs:
     def claim(self, job_id: UUID, *, holder: str, lease_seconds: float, charge: int) -> Claim:
         """Take a job; only with the verdict GO is it ours, until the lease ends."""
         row = self._call(
-            "claim_story_job_v1", job=job_id, holder=holder, lease_s=lease_seconds, charge=charge
+            "claim_story_job_v2", job=job_id, holder=holder, lease_s=lease_seconds, charge=charge
         )
         if row["verdict"] != "go":
             return Claim(verdict=Verdict(row["verdict"]))
         return Claim(
-            verdict=Verdict.GO, token=row["token"], attempt=row["attempt"], brief=_brief(row["brief"])
+            verdict=Verdict.GO,
+            token=row["token"],
+            attempt=row["attempt"],
+            brief=read_brief(row["brief"]),
+            steps=tuple(FinishedStep(**step) for step in row["steps"]),
         )
 
     def extend(self, job_id: UUID, *, token: int, lease_seconds: float, step: str, percent: int) -> Verdict:
@@ -84,7 +99,7 @@ class StoryJobs:
     ) -> tuple[Verdict, bool]:
         """Store the story, schedule its delivery, end the job. OK, ALREADY or STALE, and whether it is due now."""
         row = self._call(
-            "complete_story_job_v1",
+            "complete_story_job_v2",
             job=job_id,
             token=token,
             story=story_id,
@@ -93,12 +108,21 @@ class StoryJobs:
             body=story.body,
             writer=story.writer,
             charge=charge,
+            plot=story.plot,
+            names=list(story.names),
+            cast=[{"name": person.name, "role": person.role} for person in story.cast],
+            fallback_from=story.fallback_from or None,
         )
         return Verdict(row["verdict"]), bool(row.get("due_now"))
 
     def fail(self, job_id: UUID, *, token: int, error: str, retry_seconds: float | None) -> Verdict:
         """End this attempt: RETRY, FAILED (attempts used up, or ``retry_seconds`` is None), ALREADY or STALE."""
         row = self._call("fail_story_job_v1", job=job_id, token=token, error=error, retry_s=retry_seconds)
+        return Verdict(row["verdict"])
+
+    def postpone(self, job_id: UUID, *, token: int, wait_seconds: float, reason: str) -> Verdict:
+        """Hand a job back for a while, for a reason that is not its own: OK, ALREADY or STALE. It costs no attempt."""
+        row = self._call("postpone_story_job_v1", job=job_id, token=token, wait_s=wait_seconds, reason=reason)
         return Verdict(row["verdict"])
 
     def release(self, job_id: UUID, *, token: int) -> Verdict:
@@ -132,7 +156,8 @@ def _moved(last: PlannedJob) -> dict[str, Any]:
     }
 
 
-def _brief(row: dict[str, Any]) -> Brief:
+def read_brief(row: dict[str, Any]) -> Brief:
+    """The brief of a job, or of a story to be written by hand; wishes that are out of bounds count as not uttered."""
     bible = row["story_bible"]
     return Brief(
         job_id=UUID(row["job_id"]),
@@ -141,5 +166,11 @@ def _brief(row: dict[str, Any]) -> Brief:
         genre=str(bible.get("genre", "")),
         setting=str(bible.get("setting", "")),
         character=str(bible.get("character", "")),
+        intensity=wishes.intensity(bible.get("intensity")),
+        length=wishes.length(bible.get("length")),
+        language=wishes.language(bible.get("language")),
+        cast=tuple(CastMember(name=str(p["name"]), role=str(p["role"])) for p in row["cast"]),
         past_titles=tuple(row["past_titles"]),
+        past_plots=tuple(row["past_plots"]),
+        past_names=tuple(row["past_names"]),
     )

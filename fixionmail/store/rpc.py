@@ -37,16 +37,24 @@ class RpcTransport:
         url: the project's URL.
         read_key: gives the service key in force.
         max_connections: connections kept to the API.
+        call_seconds: how long a call may take.
     """
 
     name = "supabase"
 
-    def __init__(self, url: str, read_key: Callable[[], str], max_connections: int) -> None:
+    def __init__(
+        self,
+        url: str,
+        read_key: Callable[[], str],
+        max_connections: int,
+        *,
+        call_seconds: float = CALL_TIMEOUT_SECONDS,
+    ) -> None:
         self._url = url
         self._read_key = read_key
         self._http = httpx.Client(
             http2=False,
-            timeout=httpx.Timeout(CALL_TIMEOUT_SECONDS, connect=3.0),
+            timeout=httpx.Timeout(call_seconds, connect=3.0),
             limits=httpx.Limits(max_connections=max_connections, max_keepalive_connections=max_connections),
             event_hooks={"response": [self._note_status]},
         )
@@ -56,7 +64,9 @@ class RpcTransport:
         self._client = self._connect()
 
     @classmethod
-    def from_settings(cls, settings: Settings, max_connections: int) -> RpcTransport:
+    def from_settings(
+        cls, settings: Settings, max_connections: int, *, call_seconds: float = CALL_TIMEOUT_SECONDS
+    ) -> RpcTransport:
         """The transport to the settings' project; its key is read from the settings anew when it is refused."""
 
         def read_key() -> str:
@@ -64,7 +74,9 @@ class RpcTransport:
             return (key or settings.supabase_service_key or SecretStr("")).get_secret_value()
 
         assert settings.supabase_url is not None
-        return cls(settings.supabase_url.get_secret_value(), read_key, max_connections)
+        return cls(
+            settings.supabase_url.get_secret_value(), read_key, max_connections, call_seconds=call_seconds
+        )
 
     def _connect(self) -> Client:
         options = ClientOptions(

@@ -8,6 +8,8 @@
 create index deliveries_newest on scheduled_deliveries (state, due_at, id);
 drop index deliveries_open;
 create index items_by_delivery on mail_batch_items (delivery_id);
+-- A subscriber's history; and two of one date are found in it without a look at the table.
+create index deliveries_by_user on scheduled_deliveries (user_id, local_date);
 
 -- A delivery as people see it; address is where it went, or would go now.
 create function delivery_row_v1(p_delivery scheduled_deliveries)
@@ -320,17 +322,20 @@ $$;
 -- The constraints without which a mail could go out twice, as far as they are missing or not in force.
 create function broken_constraints_v1()
 returns table (name text, problem text)
-language sql stable
+language plpgsql stable
 set search_path = public, pg_temp
 as $$
+begin
+  return query
   select wanted.name, case when c.oid is null then 'missing' when not x.indisvalid then 'invalid' else 'not unique' end
     from (values ('one_daily_job', 'story_jobs'), ('stories_job_id_key', 'stories'),
                  ('unique_story_delivery', 'scheduled_deliveries'), ('one_daily_delivery', 'scheduled_deliveries'),
                  ('one_live_batch', 'mail_batch_items'), ('mail_batches_key', 'mail_batches'),
                  ('users_email_key', 'users')) wanted(name, on_table)
-    left join pg_class c on c.relname = wanted.name and c.relnamespace = 'public'::regnamespace and c.relkind = 'i'
+    left join pg_class c on c.relname = wanted.name::name and c.relnamespace = 'public'::regnamespace and c.relkind = 'i'
     left join pg_index x on x.indexrelid = c.oid and x.indrelid = ('public.' || wanted.on_table)::regclass
-   where x.indisunique is distinct from true or not x.indisvalid
+   where x.indisunique is distinct from true or not x.indisvalid;
+end
 $$;
 
 -- True for the states of a delivery that the provider took.
@@ -341,70 +346,82 @@ as $$
   select p_state in ('sent', 'delivered', 'bounced', 'complained', 'failed')
 $$;
 
+-- Second mails that a constraint would have ruled out, were it in force; p_missing names those that are not.
+create function slipped_through_v1(p_missing text[], p_since date, p_limit integer)
+returns table (kind text, subject text, deliveries jsonb, detail text)
+language plpgsql stable
+set search_path = public, pg_temp
+set work_mem = '64MB'
+as $$
+begin
+  if 'unique_story_delivery' = any(p_missing) then
+    return query
+    with twice as (
+      select d.story_id from scheduled_deliveries d
+       where d.local_date >= p_since and was_accepted_v1(d.state) and d.story_id is not null
+       group by d.story_id having count(*) > 1 limit p_limit)
+    select 'same_story', d.story_id::text, jsonb_agg(d.id order by d.id), 'one story, accepted ' || count(*) || ' times'
+      from twice join scheduled_deliveries d using (story_id)
+     where was_accepted_v1(d.state) group by d.story_id;
+  end if;
+  if 'one_daily_delivery' = any(p_missing) then
+    return query
+    with twice as materialized (
+      select d.user_id, d.local_date from scheduled_deliveries d
+       where d.local_date >= p_since group by d.user_id, d.local_date having count(*) > 1)
+    select 'same_date', d.user_id::text, jsonb_agg(d.id order by d.id),
+           d.local_date || ', accepted ' || count(*) || ' times'
+      from twice join scheduled_deliveries d using (user_id, local_date)
+     where was_accepted_v1(d.state) and d.kind = 'daily'
+     group by d.user_id, d.local_date having count(*) > 1 limit p_limit;
+  end if;
+  if 'users_email_key' = any(p_missing) then
+    return query
+    select 'same_address', lower(u.email), '[]'::jsonb,
+           count(*) || ' subscribers: ' || string_agg(u.id::text, ', ' order by u.id)
+      from users u where u.status <> 'removed' group by lower(u.email) having count(*) > 1 limit p_limit;
+  end if;
+end
+$$;
+
 -- What looks like a second mail, or could hide one, at most p_limit of each kind: rows of kind, subject, deliveries,
 -- detail. p_since bounds what is looked for by local date. What a constraint in force rules out is not looked for.
--- p_scan: count what the provider accepted anew; otherwise what settling a batch has put on record is taken for it,
--- which costs nothing however much was sent. First the few that occur twice are found, then what there is to say of
--- them.
+-- p_scan: count all that the provider accepted; otherwise what settling a batch has put on record is taken for it, and
+-- the answer costs nothing however much was sent.
 create function find_duplicates_v1(p_since date, p_limit integer, p_scan boolean)
 returns jsonb
 language plpgsql stable security definer
 set search_path = public, pg_temp
-set work_mem = '64MB'
 as $$
 declare
-  v_broken text[] := array(select name from broken_constraints_v1());
+  v_problems jsonb := (select coalesce(jsonb_object_agg(name, problem), '{}') from broken_constraints_v1());
+  v_twice uuid[];
 begin
+  if p_scan then
+    v_twice := array(select delivery_id from mail_batch_items
+                      where outcome = 'accepted' group by delivery_id having count(*) > 1 limit p_limit);
+  else
+    v_twice := array(select distinct target::uuid from audit_log
+                      where action = 'sent twice' and at >= p_since limit p_limit);
+  end if;
   return (
-    with stories_twice as (
-      select story_id from scheduled_deliveries
-       where 'unique_story_delivery' = any(v_broken)
-         and local_date >= p_since and was_accepted_v1(state) and story_id is not null
-       group by story_id having count(*) > 1 limit p_limit),
-    dates_twice as (
-      select user_id, local_date from scheduled_deliveries
-       where 'one_daily_delivery' = any(v_broken)
-         and local_date >= p_since and was_accepted_v1(state) and kind = 'daily'
-       group by user_id, local_date having count(*) > 1 limit p_limit),
-    deliveries_twice as (
-      (select delivery_id from mail_batch_items
-        where p_scan and outcome = 'accepted' group by delivery_id having count(*) > 1 limit p_limit)
-      union
-      (select target::uuid from audit_log
-        where not p_scan and action = 'sent twice' and at >= p_since order by at desc limit p_limit)),
-    addresses_twice as (
-      select lower(email) as address from users
-       where 'users_email_key' = any(v_broken) and status <> 'removed'
-       group by 1 having count(*) > 1 limit p_limit),
-    rows as (
-      select 'same_story' as kind, d.story_id::text as subject, jsonb_agg(d.id order by d.id) as deliveries,
-             'one story, accepted ' || count(*) || ' times' as detail
-        from stories_twice join scheduled_deliveries d using (story_id)
-       where was_accepted_v1(d.state) group by d.story_id
+    with rows as (
+      select * from slipped_through_v1(array(select jsonb_object_keys(v_problems)), p_since, p_limit)
       union all
-      select 'same_date', d.user_id::text, jsonb_agg(d.id order by d.id),
-             d.local_date || ', accepted ' || count(*) || ' times'
-        from dates_twice join scheduled_deliveries d using (user_id, local_date)
-       where was_accepted_v1(d.state) and d.kind = 'daily' group by d.user_id, d.local_date
-      union all
-      select 'accepted_twice', t.delivery_id::text, jsonb_build_array(t.delivery_id),
-             'provider ids ' || coalesce(string_agg(coalesce(i.provider_id, 'unknown'), ', ' order by i.batch_id), 'unknown')
-        from deliveries_twice t
-        left join mail_batch_items i on i.delivery_id = t.delivery_id and i.outcome = 'accepted'
-       group by t.delivery_id
-      union all
-      select 'same_address', a.address, '[]', count(*) || ' subscribers: ' || string_agg(u.id::text, ', ' order by u.id)
-        from addresses_twice a join users u on lower(u.email) = a.address and u.status <> 'removed' group by a.address
+      select 'accepted_twice', t.id::text, jsonb_build_array(t.id),
+             'provider ids ' || (select string_agg(coalesce(provider_id, 'unknown'), ', ' order by batch_id)
+                                   from mail_batch_items where delivery_id = t.id and outcome = 'accepted')
+        from unnest(v_twice) t(id)
       union all
       (select 'sent_without_id', id::text, jsonb_build_array(id), 'it is ' || state
          from scheduled_deliveries where state in ('sent', 'delivered') and provider_id is null limit p_limit)
       union all
-      select 'constraint', name, '[]', problem from broken_constraints_v1()
+      select 'constraint', key, '[]', value from jsonb_each_text(v_problems)
       union all
       -- A leader reports right after each renewal; whoever takes over can only do so when that has lapsed.
-      select 'two_leaders', kind, '[]', string_agg(process, ', ' order by process)
-        from heartbeats where info -> 'leads' = 'true' and seen_at > clock_timestamp() - interval '15 seconds'
-       group by kind having count(*) > 1)
+      select 'two_leaders', h.kind, '[]', string_agg(process, ', ' order by process)
+        from heartbeats h where info -> 'leads' = 'true' and seen_at > clock_timestamp() - interval '15 seconds'
+       group by h.kind having count(*) > 1)
     select jsonb_build_object('findings', coalesce(jsonb_agg(to_jsonb(r) order by r.kind, r.subject), '[]'))
       from rows r);
 end
@@ -413,4 +430,4 @@ $$;
 call close_to_clients_v1(array[]::text[], array[
   'delivery_row_v1', 'list_deliveries_v1', 'show_delivery_v1', 'lock_delivery_v1', 'not_as_seen_v1', 'refused_v1',
   'record_change_v1', 'maybe_out_since_v1', 'retry_refusal_v1', 'retry_delivery_v1', 'cancel_delivery_v1', 'redraft_v1',
-  'resolve_delivery_v1', 'broken_constraints_v1', 'was_accepted_v1', 'find_duplicates_v1']);
+  'resolve_delivery_v1', 'broken_constraints_v1', 'was_accepted_v1', 'slipped_through_v1', 'find_duplicates_v1']);
