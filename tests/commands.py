@@ -28,7 +28,7 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
     """An environment with a home and these settings only."""
     kept = {
         name: os.environ[name]
-        for name in ("PATH", "LANG", "HOME", "FIXIONMAIL_POSTGRES_BIN")
+        for name in ("PATH", "LANG", "HOME", "PYTHONPATH", "FIXIONMAIL_POSTGRES_BIN")
         if name in os.environ
     }
     return {**kept, "FIXIONMAIL_HOME": str(home), "FIXIONMAIL_POSTGRES_OPTIONS": "fsync=off", **settings}
