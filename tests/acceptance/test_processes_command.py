@@ -61,10 +61,10 @@ def test_a_worker_killed_in_the_night_is_started_again_and_the_morning_is_told(
 
 
 def test_a_program_that_cannot_work_is_exit_code_1_with_its_own_words(home: Path) -> None:
-    started = processes(home, "start", "scheduler", CHECK_INTERVAL_SECONDS="often")
+    started = processes(home, "start", "worker")
 
     assert started.code == 1
-    assert "exit code 2: CHECK_INTERVAL_SECONDS must be a number." in started.out
+    assert "worker-1: backing off: exit code 2: A worker takes its jobs from Redis" in started.out
 
 
 def test_logs_are_filtered_and_followed_until_ctrl_c(home: Path) -> None:

