@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -132,6 +133,24 @@ class Settings(BaseSettings):
         "offline", description="who writes the stories"
     )
     story_model: str | None = Field(None, description="the provider's model; unset: a sensible one")
+    story_fallback_provider: Literal["anthropic", "openai", "offline"] | None = Field(
+        None, description="who writes a story when STORY_PROVIDER cannot"
+    )
+    story_fallback_model: str | None = Field(None, description="its model; unset: a sensible one")
+    story_concurrency: int = Field(
+        50, ge=1, le=5000, description="requests to one provider under way at once, in the whole deployment"
+    )
+    story_requests_per_minute: float = Field(
+        300, gt=0, le=1_000_000, description="requests to one provider, in the whole deployment"
+    )
+    story_daily_budget_usd: Decimal | None = Field(
+        None,
+        ge=0,
+        description="writing pauses when a UTC day's requests have cost this much; unset: no limit",
+    )
+    story_prices: Path | None = Field(
+        None, description="TOML file with models' prices that differ from the built-in ones"
+    )
     scheduler_paused: bool = Field(False, description="true: nothing new is planned")
     service_type: ServiceType | None = Field(
         None, description="what `fixionmail run` without a name starts (Railway)"
@@ -221,10 +240,12 @@ def _in_words(error: dict[str, Any]) -> str:
     match error["type"]:
         case "bool_parsing" | "bool_type":
             right = "must be true or false"
-        case "int_parsing" | "int_from_float" | "float_parsing":
+        case "int_parsing" | "int_from_float" | "float_parsing" | "decimal_parsing":
             right = "must be a number"
         case "greater_than_equal":
             right = f"must be at least {context['ge']}"
+        case "greater_than":
+            right = f"must be more than {context['gt']}"
         case "less_than_equal":
             right = f"must be at most {context['le']}"
         case "literal_error" | "enum":

@@ -17,6 +17,7 @@ from fixionmail.store.subscribers import Subscribers
 from fixionmail.store.transport import CALL_TIMEOUT_SECONDS, Caller, Transport
 from fixionmail.store.upkeep import Upkeep
 from fixionmail.store.writing import Writing
+from fixionmail.store.writing import Writing
 
 if TYPE_CHECKING:
     from fixionmail.settings import Settings
@@ -40,6 +41,7 @@ class Store:
     subscribers: Subscribers
     incoming: Incoming
     upkeep: Upkeep
+    writing: Writing
     operations: Operations
     _call: Caller
 
@@ -55,6 +57,7 @@ class Store:
             subscribers=Subscribers(call),
             incoming=Incoming(call),
             upkeep=Upkeep(call),
+            writing=Writing(call),
             writing=Writing(call),
             operations=Operations(call),
             _call=call,
