@@ -52,7 +52,7 @@ def run_loops(settings: Settings, names: Sequence[str]) -> int:
     redis_to_use(settings)
     with (
         stop_on_signals() as stop,
-        open_store(settings, max_connections=connections(settings)) as store,
+        open_store(settings, max_connections=_connections(settings)) as store,
         _dispatching(settings, store) as dispatcher,
         _running(settings, store, dispatcher, names),
     ):
@@ -65,7 +65,7 @@ def run_all(settings: Settings, options: WorkerOptions) -> int:
     url = redis_to_use(settings)
     if url is None:
         return run_loops(settings, ("scheduler", "delivery"))
-    with open_store(settings, max_connections=connections(settings)) as store, ExitStack() as stack:
+    with open_store(settings, max_connections=_connections(settings)) as store, ExitStack() as stack:
         dispatcher = stack.enter_context(_dispatching(settings, store))
         stack.enter_context(_running(settings, store, dispatcher, ("scheduler", "delivery")))
         functions = stack.enter_context(open_functions(settings, store, dispatcher.ring_mail))
@@ -73,9 +73,17 @@ def run_all(settings: Settings, options: WorkerOptions) -> int:
 
 
 @contextmanager
-def hosting(settings: Settings, store: Store) -> Iterator[None]:
-    """Run both loops in this process while inside; without Redis they do the work, too."""
-    with _dispatching(settings, store) as dispatcher, _running(settings, store, dispatcher, ("scheduler", "delivery")):
+def hosting(settings: Settings) -> Iterator[None]:
+    """Run both loops in this process while inside; without Redis they do the work, too.
+
+    Raises:
+        FixionMailError: the database cannot be used at the start.
+    """
+    with (
+        open_store(settings, max_connections=_connections(settings)) as store,
+        _dispatching(settings, store) as dispatcher,
+        _running(settings, store, dispatcher, ("scheduler", "delivery")),
+    ):
         yield
 
 
@@ -92,7 +100,7 @@ def run_one_worker(settings: Settings, options: WorkerOptions) -> int:
             "A worker takes its jobs from Redis: set REDIS_URL. On this machine, `fixionmail redis up` starts one. "
             "Without Redis, `fixionmail run all` does the work in one process (fallback)."
         )
-    with open_store(settings, max_connections=connections(settings)) as store, ExitStack() as stack:
+    with open_store(settings, max_connections=_connections(settings)) as store, ExitStack() as stack:
         queue = _queue(settings, url)
         stack.callback(queue.close)
         functions = stack.enter_context(open_functions(settings, store, _or_leave_it(queue.ring_mail)))
@@ -208,6 +216,5 @@ def _or_leave_it(ring: Callable[[int], None]) -> Callable[[int], None]:
     return ring_or_leave_it
 
 
-def connections(settings: Settings) -> int:
-    """How many connections to the database a process needs that does the work."""
+def _connections(settings: Settings) -> int:
     return max(4, min(10, settings.worker_concurrency))

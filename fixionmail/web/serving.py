@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -22,15 +22,16 @@ from fixionmail.ops.status import look
 from fixionmail.settings import Settings
 from fixionmail.store import Store, migrations, open_store
 from fixionmail.web.app import Site, create_app
+from fixionmail.web.guard import MOST_HEAD_BYTES
 from fixionmail.web.rates import Rates
 from fixionmail.web.threads import Threads
 from fixionmail.web.webhooks import Signatures
 
 PATIENCE_SECONDS = 1.0
-"""How long a call is tried again while the database is away: a client would rather hear of it."""
+CALL_SECONDS = 3.0
+"""How long a call is tried again, and how long each try may take: a client would rather hear of an outage."""
 CONNECTIONS = 4
 MOST_CONNECTIONS = 2000
-HEAD_BYTES = 16 * 1024
 HEAD_SECONDS = 10.0
 """How long a client may take for the head of a request."""
 CLOSE_SECONDS = 10
@@ -43,27 +44,45 @@ _log = structlog.get_logger("fixionmail.web")
 def run_web(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the exit code.
 
-    Without Redis this one process is the whole deployment: it runs both loops, and they do the work.
-
     Raises:
         SettingsError: a setting is wrong, or the port is taken.
         FixionMailError: the database cannot be used at the start.
     """
+    with service.stop_on_signals() as stop, served(settings, ended=stop.set) as failed:
+        stop.wait()
+        return 1 if failed.is_set() else 0
+
+
+@contextmanager
+def served(settings: Settings, *, ended: Callable[[], object] = lambda: None) -> Iterator[threading.Event]:
+    """Serve while inside. Without Redis this one process is the whole deployment: it runs both loops and does the work.
+
+    Args:
+        settings: what to serve.
+        ended: called should the server end by itself; what is yielded is then set.
+
+    Raises:
+        SettingsError: a setting is wrong, or the port is taken.
+        FixionMailError: the database cannot be used.
+    """
     url = service.redis_to_use(settings)
-    with service.stop_on_signals() as stop, ExitStack() as stack:
+    with ExitStack() as stack:
         listener = stack.enter_context(_listening(settings.port))
-        store = stack.enter_context(open_store(settings, max_connections=_connections(settings, url)))
+        store = stack.enter_context(
+            open_store(
+                settings,
+                max_connections=CONNECTIONS,
+                patience_seconds=PATIENCE_SECONDS,
+                call_seconds=CALL_SECONDS,
+            )
+        )
         site = stack.enter_context(_site(settings, store, url))
         if url is None:
-            stack.enter_context(service.hosting(settings, store))
-        stack.enter_context(
-            present(store.leases, "web", lambda: {"port": settings.port, "hosts_loops": url is None})
-        )
-        return _serve(uvicorn.Server(_configuration(settings, site)), listener, stop)
-
-
-def _connections(settings: Settings, url: str | None) -> int:
-    return CONNECTIONS + (service.connections(settings) if url is None else 0)
+            stack.enter_context(service.hosting(settings))
+        info = {"port": settings.port, "hosts_loops": url is None}
+        stack.enter_context(present(store.leases, "web", lambda: info))
+        server = uvicorn.Server(_configuration(settings, site))
+        yield stack.enter_context(_running(server, listener, ended))
 
 
 @contextmanager
@@ -85,15 +104,14 @@ def _listening(port: int) -> Iterator[socket.socket]:
 
 @contextmanager
 def _site(settings: Settings, store: Store, url: str | None) -> Iterator[Site]:
-    hasty = Store.over(store.transport, PATIENCE_SECONDS)
     secret = settings.resend_webhook_secret
     threads = Threads()
     try:
         yield Site(
             base_url=settings.app_base_url.get_secret_value(),
-            store=hasty,
-            look=partial(look, settings, hasty, url),
-            measure=lambda: prometheus_text(look(settings, hasty, url)),
+            store=store,
+            look=partial(look, settings, store, url),
+            measure=lambda: prometheus_text(look(settings, store, url)),
             check=partial(migrations.require_current, store.transport),
             signatures=Signatures(secret.get_secret_value()) if secret else None,
             threads=threads,
@@ -117,27 +135,33 @@ def _configuration(settings: Settings, site: Site) -> uvicorn.Config:
         limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=5,
         timeout_graceful_shutdown=CLOSE_SECONDS,
-        h11_max_incomplete_event_size=HEAD_BYTES,
+        h11_max_incomplete_event_size=MOST_HEAD_BYTES,
     )
 
 
-def _serve(server: uvicorn.Server, listener: socket.socket, stop: threading.Event) -> int:
-    """Serve in a thread of its own until told to stop; not 0 when it ended by itself."""
+@contextmanager
+def _running(
+    server: uvicorn.Server, listener: socket.socket, ended: Callable[[], object]
+) -> Iterator[threading.Event]:
+    """Run the server in a thread of its own, which leaves the signals alone."""
+    failed = threading.Event()
 
     def serve() -> None:
         try:
             server.run(sockets=[listener])
         finally:
-            stop.set()
+            if not server.should_exit:
+                failed.set()
+                ended()
 
     thread = threading.Thread(target=serve, name="uvicorn")
     thread.start()
     _log.info("serving", port=listener.getsockname()[1])
-    stop.wait()
-    ended_by_itself = not thread.is_alive()
-    server.should_exit = True
-    thread.join()
-    return 1 if ended_by_itself else 0
+    try:
+        yield failed
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 class _PatientProtocol(H11Protocol):

@@ -95,7 +95,7 @@ def _suppresses(kind: str, data: Mapping[str, Any]) -> bool:
 def _delivery_id(tags: object) -> UUID | None:
     """The delivery that the mail's tag names; tags are an object, or a list of name and value."""
     if isinstance(tags, list):
-        tags = {tag.get("name"): tag.get("value") for tag in tags if isinstance(tag, dict)}
+        tags = {str(tag.get("name")): tag.get("value") for tag in tags if isinstance(tag, dict)}
     if not isinstance(tags, dict):
         return None
     try:
