@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from textual import on
@@ -50,6 +51,12 @@ def failure_rows(groups: tuple[FailureGroup, ...], now: datetime | None) -> tupl
         )
         for group in groups
     )
+
+
+def recognizable(error: str) -> str:
+    """The longest part of a fingerprint's error that stands in the errors themselves."""
+    parts = [part.strip() for part in re.split(r"<\w+>|[\"…]", safe(error))]
+    return max(parts, key=len, default="")
 
 
 class FailureFacts(Drawn):
@@ -132,24 +139,32 @@ class Failures(View):
         self._choose(event.key)
 
     def _choose(self, key: str) -> None:
-        group = next((group for group in self._groups if group.fingerprint == key), None)
-        self.query_one(FailureFacts).group = group
+        self.query_one(FailureFacts).group = self._chosen(key)
+
+    def _chosen(self, key: str = "") -> FailureGroup | None:
+        wanted = key or self.table.key
+        return next((group for group in self._groups if group.fingerprint == wanted), None)
 
     @on(Table.Opened, "#failures")
-    def open_group(self, event: Table.Opened) -> None:
+    def open_group(self) -> None:
         """Show its jobs."""
-        self.post_message(JobsFiltered(f"state:failed fingerprint:{event.key}"))
+        self._list_jobs()
+
+    def _list_jobs(self) -> None:
+        group = self._chosen()
+        if group is not None:
+            self.post_message(JobsFiltered(f'state:failed err:"{recognizable(group.error)}"'))
 
     def do(self, command_id: str) -> bool:
         """Show the group's jobs."""
         if command_id == "open" and self.table.chosen:
-            self.post_message(JobsFiltered(f"state:failed fingerprint:{self.table.key}"))
+            self._list_jobs()
             return True
         return False
 
     def targets(self, action: str) -> tuple[str, ...]:
         """All jobs of the group."""
-        return (f"query:state:failed fingerprint:{self.table.key}",) if self.table.chosen else ()
+        return (f"group:{self.table.key}",) if self.table.chosen else ()
 
     def copied(self) -> str:
         """The fingerprint."""

@@ -1,0 +1,353 @@
+"""What the views show of a deployment, and how one gets about in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from console.canned import CannedDeck
+from console.commands import VIEWS
+from console.feed import CheckRow
+from console.screens.job import JobScreen
+from console.views.jobs import Jobs
+from console.widgets.attention import AttentionStrip
+from console.widgets.heading import Heading
+from console.widgets.logtail import LogView
+from console.widgets.notice import Notice
+from fixionmail.ops.views import Section, Snapshot
+from tests.console.stage import NOON, SMALL, Stage, canned, play
+
+
+@pytest.mark.parametrize(("number", "name"), list(enumerate(VIEWS, 1)))
+def test_a_number_key_brings_its_view_to_the_front(number: int, name: str) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("8" if name != "health" else "1", str(number))
+        assert stage.app.main.place == name
+
+    play(scene)
+
+
+def test_the_strip_shows_what_is_wrong_worst_first_each_with_the_key_that_cures_it() -> None:
+    async def scene(stage: Stage) -> None:
+        rows = stage.app.main.query_one(AttentionStrip).rows
+        assert [row.cells[1].plain for row in rows][:2] == [
+            "3 mails may or may not have gone out",
+            "worker fixionmail-w-3 died with 1 job in hand",
+        ]
+        assert [row.cells[3].plain for row in rows] == ["F", "G", "H", "", ""]
+
+    play(scene)
+
+
+def test_when_all_is_well_the_strip_says_so_and_no_badge_is_shown() -> None:
+    async def scene(stage: Stage) -> None:
+        assert stage.app.main.query_one(AttentionStrip).rows == ()
+        assert "All is well" in stage.screen_text()
+        assert "stuck" not in stage.screen_text().lower().split("6 ")[0]
+
+    play(scene, canned(troubled=False))
+
+
+def test_other_views_keep_the_worst_trouble_in_sight() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("2")
+        notice = stage.app.main.query_one(Notice)
+        assert notice.display
+        assert "3 mails may or may not have gone out" in notice.lines(100)[0].plain
+
+    play(scene)
+
+
+def test_a_queue_row_tells_backlog_age_rates_and_workers() -> None:
+    async def scene(stage: Stage) -> None:
+        cells = {row.key: [cell.plain for cell in row.cells] for row in stage.table("#queues").rows}
+        assert cells["imports"][1] == "39"
+        assert cells["imports"][3] == "12m 20s"
+        assert cells["imports"][9] == "✖ none"
+        assert cells["emails"][6].endswith("/m")
+
+    play(scene)
+
+
+def test_jobs_come_page_by_page_as_one_goes_down() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("2")
+        first = len(stage.table("#jobs").rows)
+        await stage.press("end")
+        assert len(stage.table("#jobs").rows) == 2 * first
+
+    play(scene)
+
+
+def test_the_jobs_table_never_holds_more_than_a_window() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("2")
+        for _ in range(6):
+            await stage.press("end")
+        assert len(stage.table("#jobs").rows) == 600
+
+    play(scene)
+
+
+def test_f_steps_through_the_states() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("2", "f", "f", "f")
+        assert stage.app.main.query_one(Jobs).query_text == "state:failed"
+        assert {row.cells[0].plain for row in stage.table("#jobs").rows} == {"✖ failed"}
+
+    play(scene)
+
+
+def test_the_filter_line_completes_its_last_word_and_applies_on_enter() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("2", "slash")
+        await stage.type("err:timeout queue:em")
+        await stage.press("right", "enter")
+        assert stage.app.main.query_one(Jobs).query_text == "err:timeout queue:emails"
+
+    play(scene)
+
+
+def test_number_keys_and_q_are_text_while_somebody_types() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("2", "slash")
+        await stage.type("q15")
+        assert stage.app.is_running
+        assert stage.app.main.place == "jobs"
+        await stage.press("enter")
+        assert stage.app.main.query_one(Jobs).query_text == "q15"
+
+    play(scene)
+
+
+def test_q_goes_back_to_the_overview_first_and_leaves_from_there() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("5", "q")
+        assert stage.app.main.place == "overview"
+        await stage.pilot.press("q")
+        assert stage.app._exit
+
+    play(scene)
+
+
+def test_esc_unmarks_then_unfilters_then_goes_to_the_overview() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("2", "f", "space")
+        jobs = stage.app.main.query_one(Jobs)
+        assert len(stage.table("#jobs").marked) == 1
+        await stage.press("escape")
+        assert (len(stage.table("#jobs").marked), jobs.query_text) == (0, "state:queued")
+        await stage.press("escape")
+        assert jobs.query_text == ""
+        await stage.press("escape")
+        assert stage.app.main.place == "overview"
+
+    play(scene)
+
+
+def test_enter_on_a_job_shows_its_error_timeline_and_payload() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("2", "f", "f", "f", "enter")
+        assert isinstance(stage.app.screen, JobScreen)
+        assert "Traceback" in stage.words("#job-error")
+        assert "claimed by" in stage.words("#job-timeline")
+        assert "args" in stage.words("#job-payload")
+        await stage.press("escape")
+        assert stage.app.screen is stage.app.main
+
+    play(scene)
+
+
+def test_a_waiting_job_says_why_it_is_not_running() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("2", "f", "enter")
+        assert "it waits behind 214 others" in stage.words("#job-why")
+
+    play(scene)
+
+
+def test_failures_are_grouped_and_enter_lists_the_jobs_of_one() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("3")
+        assert [row.cells[0].plain for row in stage.table("#failures").rows] == ["18", "14", "7", "4"]
+        await stage.press("enter")
+        assert stage.app.main.place == "jobs"
+        assert stage.app.main.query_one(Jobs).query_text.startswith("state:failed err:")
+
+    play(scene)
+
+
+def test_the_chosen_workers_jobs_are_shown_below_it() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("4")
+        assert stage.table("#workers").rows[0].cells[0].plain == "✖ dead"
+        assert len(stage.table("#runs").rows) == 1
+        await stage.press("down")
+        assert len(stage.table("#runs").rows) > 1
+
+    play(scene)
+
+
+def test_t_goes_through_the_tabs_of_deliveries_to_the_duplicate_check() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("5", "t", "t")
+        assert {row.cells[0].plain for row in stage.table("#deliveries-table").rows} == {"▲ uncertain"}
+        await stage.press("t", "t")
+        assert stage.table("#deliveries-table").rows[0].cells[1].plain == "uncertain"
+
+    play(scene)
+
+
+def test_stuck_groups_findings_by_harm_and_the_audit_adds_to_them() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("6")
+        headings = [row.cells[0].plain.strip() for row in stage.table("#stuck").rows if row.heading]
+        assert headings[0].startswith("Mailed twice, or perhaps")
+        await stage.press("a")
+        assert "182,433 of 182,433 keys of jobs audited" in stage.screen_text()
+
+    play(scene)
+
+
+def test_the_log_of_the_chosen_process_is_followed_and_filtered() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("7", "slash")
+        await stage.type("accepted")
+        log = stage.app.main.query_one(LogView)
+        assert log._seen
+        assert all("accepted" in line for line in log._seen)
+        await stage.press("enter", "f")
+        assert not log.following
+
+    play(scene)
+
+
+def test_the_doctors_checks_show_trouble_first_with_its_fix() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("8")
+        first = stage.table("#checks").rows[0]
+        assert first.key == "eviction policy"
+        assert "noeviction" in first.cells[3].plain
+
+    play(scene)
+
+
+def test_a_check_that_is_gone_from_the_doctor_is_gone_from_the_screen() -> None:
+    class Shrinking(CannedDeck):
+        checks = ("one", "two")
+
+        def doctor(self):  # type: ignore[no-untyped-def]
+            for name in self.checks:
+                yield CheckRow(name=name, state="ok", words="fine")
+
+    deck = Shrinking(now=lambda: NOON, step_seconds=0.0)
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("8")
+        deck.checks = ("one",)
+        await stage.press("1", "8")
+        assert [row.key for row in stage.table("#checks").rows] == ["one"]
+
+    play(scene, deck)
+
+
+class Breaking(CannedDeck):
+    """A deployment whose Redis half can fail."""
+
+    broken = False
+
+    def look(self) -> Snapshot:
+        seen = super().look()
+        return replace(seen, queues=Section(error="Redis does not answer")) if self.broken else seen
+
+
+def test_a_section_that_fails_shows_its_error_and_its_last_good_rows_with_their_age() -> None:
+    moments = [NOON]
+
+    def clock() -> datetime:
+        return moments[-1]
+
+    deck = Breaking(now=clock, step_seconds=0.0)
+
+    async def scene(stage: Stage) -> None:
+        before = [row.key for row in stage.table("#queues").rows]
+        deck.broken = True
+        moments.append(NOON + timedelta(seconds=70))
+        await stage.look()
+        assert [row.key for row in stage.table("#queues").rows] == before
+        note = stage.app.main.query_one("#head-queues", Heading).note.plain
+        assert "Redis does not answer" in note
+        assert "1m 10s old" in note
+        assert len(stage.table("#crew-table").rows) == 4
+
+    play(scene, deck)
+
+
+def test_a_section_that_is_not_there_by_design_says_so_without_alarm() -> None:
+    class RedisOnly(CannedDeck):
+        def look(self) -> Snapshot:
+            return replace(super().look(), funnel=Section(absent="No database is set."))
+
+    async def scene(stage: Stage) -> None:
+        assert stage.app.main.query_one("#head-funnel", Heading).note.plain == "No database is set."
+
+    play(scene, RedisOnly(now=lambda: NOON, step_seconds=0.0))
+
+
+def test_help_lists_the_commands_of_the_view_from_the_one_table() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("4", "question_mark")
+        text = stage.screen_text()
+        assert "Let the worker finish what it holds" in text
+        assert "Suppress" not in text
+
+    play(scene)
+
+
+def test_the_palette_offers_what_can_be_done_here() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("4", "colon")
+        await stage.type("drain")
+        await stage.press("enter")
+        await stage.press("enter")
+        assert stage.app.screen.query_one(".dialog").border_title == "Drain"
+
+    play(scene)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_every_view_bears_being_resized_to_almost_nothing_and_back(name: str) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press(str(VIEWS.index(name) + 1))
+        for size in (SMALL, (40, 10), (12, 4), (220, 60), SMALL):
+            await stage.pilot.resize_terminal(*size)
+            await stage.settle()
+        assert stage.app.main.place == name
+
+    play(scene)
+
+
+def test_zoom_gives_the_focused_table_all_the_room() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("4")
+        before = stage.table("#workers").size.height
+        await stage.press("z")
+        assert stage.table("#workers").size.height > before
+        assert not stage.table("#runs").display
+        await stage.press("escape")
+        assert stage.table("#workers").size.height == before
+
+    play(scene)
+
+
+def test_y_copies_the_id_and_capital_y_the_command() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("2", "y")
+        job_id = stage.table("#jobs").key
+        assert stage.app.clipboard == job_id
+        await stage.press("Y")
+        assert stage.app.clipboard == f"fixionmail jobs show {job_id}"
+
+    play(scene)
