@@ -137,10 +137,10 @@ def supervise(
 
 
 def _fleet() -> Fleet:
-    from fixionmail.processes.fleet import Fleet
+    from fixionmail.processes.fleet import fleet_of
     from fixionmail.settings import load_settings
 
-    return Fleet(load_settings().home)
+    return fleet_of(load_settings())
 
 
 def _settle(fleet: Fleet, names: Sequence[str], goal: str, as_json: bool) -> None:

@@ -21,8 +21,10 @@ from fixionmail.processes.identity import find
 from fixionmail.processes.keeper import FAILED, RUNNING, STARTING, STOPPED, STOPPING
 from fixionmail.processes.ledger import Ledger, Plan, Record, Wanted
 from fixionmail.processes.logs import LogReader, last_lines
-from fixionmail.processes.spec import KINDS, ProcessSpec, kind_of, names, spec
+from fixionmail.processes.redis import place_of
+from fixionmail.processes.spec import KINDS, PROGRAMS, ProcessSpec, kind_of, names, spec
 from fixionmail.processes.supervisor import log_file
+from fixionmail.settings import Settings
 
 UNSUPERVISED = "its supervisor has died; the next start, stop or restart begins another one"
 SETTLE_SECONDS = 45.0
@@ -70,7 +72,8 @@ class Fleet:
         home: FIXIONMAIL_HOME.
         describe: how to run the process of a name; the default takes the settings of this process's environment
             and working folder.
-        supervisor: the command line of a supervisor in the background, which leaves by itself.
+        supervisor: the command line that begins a supervisor in the background and returns.
+        beneath: servers that programs need here; they are started with the first of them.
     """
 
     def __init__(
@@ -79,11 +82,13 @@ class Fleet:
         *,
         describe: Callable[[str], ProcessSpec] | None = None,
         supervisor: Sequence[str] = (sys.executable, "-P", "-m", "cli", "processes", "supervise", "--detach"),
+        beneath: Sequence[str] = (),
     ) -> None:
         self._home = home
         self._ledger = Ledger(home)
         self._describe = describe or (lambda name: spec(name, home))
         self._supervisor = supervisor
+        self._beneath = beneath
         self._cpu: dict[int, tuple[float, float]] = {}
 
     # Looking: writes nothing
@@ -124,6 +129,8 @@ class Fleet:
             EngineError: no supervisor can be started.
         """
         chosen = names(target, copies) if target in KINDS else [target]
+        if any(kind_of(name) in PROGRAMS for name in chosen):
+            chosen = [*self._beneath, *chosen]
         specs = [self._describe(name) for name in chosen]
         with self._changing() as wanted:
             for described in specs:
@@ -272,6 +279,24 @@ class Fleet:
             cpu = 100 * (used - used_before) / max(now - before, 0.01)
             return replace(look, pid=process.pid, uptime=uptime, cpu=max(0.0, cpu), rss=rss)
         return look
+
+
+def fleet_of(settings: Settings) -> Fleet:
+    """The fleet of these settings. Without a database in them, programs are started together with a bundled Postgres;
+    the local Redis is where REDIS_URL says, when that names this machine.
+
+    Its processes are described by this process's environment and working folder, from which ``settings`` must come.
+    """
+
+    def describe(name: str) -> ProcessSpec:
+        described = spec(name, settings.home)
+        url = settings.redis_url.get_secret_value() if settings.redis_url else ""
+        if described.kind == "redis" and url and place_of(url):
+            return replace(described, environment={"REDIS_URL": url})
+        return described
+
+    is_bundled = settings.database_url is None and settings.supabase_url is None
+    return Fleet(settings.home, describe=describe, beneath=("postgres",) if is_bundled else ())
 
 
 def _chosen(target: str, wanted: Mapping[str, Wanted]) -> tuple[str, ...]:

@@ -14,7 +14,8 @@ SAME_SECONDS = 0.5
 class Identity:
     """A process: its id, when it began in seconds after the machine did, and its command line.
 
-    Counted from the machine's start, a beginning stays the same when somebody sets the clock.
+    Counted from the machine's start, a beginning stays the same when somebody sets the clock. Of the command line only
+    the arguments are compared: some interpreters replace themselves by a program with another path.
     """
 
     pid: int
@@ -35,7 +36,7 @@ def find(identity: Identity) -> psutil.Process | None:
         process = psutil.Process(identity.pid)
         if (
             abs(_born(process) - identity.born) < SAME_SECONDS
-            and tuple(process.cmdline()) == identity.argv
+            and process.cmdline()[1:] == list(identity.argv[1:])
             and process.status() != psutil.STATUS_ZOMBIE
         ):
             return process

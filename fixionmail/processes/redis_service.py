@@ -10,10 +10,9 @@ from redis.exceptions import AuthorizationError, NoPermissionError
 
 from fixionmail.errors import EngineError, FixionMailError, RedisUnreachableError, SettingsError
 from fixionmail.processes import redis as local_redis
-from fixionmail.processes.fleet import Fleet
+from fixionmail.processes.fleet import fleet_of
 from fixionmail.processes.keeper import RUNNING
 from fixionmail.processes.redis import LocalRedis, Place
-from fixionmail.processes.spec import ProcessSpec
 from fixionmail.settings import Settings, masked_url
 
 ANSWER_SECONDS = 3.0
@@ -89,7 +88,7 @@ def start_local_redis(settings: Settings) -> str:
     ran_before = local_redis.running_url(settings.home) is not None
     if place and not ran_before:
         local_redis.check_port_free(place.port)
-    _supervise(settings, url if place else None)
+    _supervise(settings)
     here = local_redis.about(settings.home)
     if here is None:
         raise EngineError(
@@ -112,7 +111,7 @@ def stop_local_redis(settings: Settings) -> str:
         EngineError: it does not end.
     """
     ran = local_redis.running_url(settings.home) is not None
-    fleet = Fleet(settings.home)
+    fleet = fleet_of(settings)
     if any(look.name == "redis" for look in fleet.look()):
         fleet.settled(fleet.stop("redis"))
     local_redis.stop(settings.home)
@@ -121,12 +120,8 @@ def stop_local_redis(settings: Settings) -> str:
     return f"The local Redis was stopped. Its data stays in {settings.home / 'redis' / 'data'}."
 
 
-def _supervise(settings: Settings, url: str | None) -> None:
-    place = {"REDIS_URL": url} if url else {}
-    fleet = Fleet(
-        settings.home,
-        describe=lambda name: ProcessSpec(name=name, kind="redis", environment=place),
-    )
+def _supervise(settings: Settings) -> None:
+    fleet = fleet_of(settings)
     looks = fleet.settled(fleet.start("redis"), seconds=START_SECONDS)
     if looks[0].state != RUNNING:
         fleet.stop("redis")

@@ -94,7 +94,7 @@ def spec(
 ) -> ProcessSpec:
     """The process called ``name``, with the settings of ``environment`` and of the `.env` in ``cwd`` (ours: None).
 
-    A bundled server has no settings. For Redis, :mod:`fixionmail.processes.redis_service` adds where it shall be.
+    A bundled server has no settings.
     """
     kind = kind_of(name)
     if kind in SERVERS:

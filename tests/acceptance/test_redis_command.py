@@ -142,6 +142,7 @@ def test_running_loops_hand_over_to_workers_once_a_local_redis_has_one_and_take_
     assert set(count_mails(home / "outbox").values()) <= {1}
 
 
+@pytest.mark.slow
 def test_loops_told_of_a_redis_that_is_not_there_find_the_local_one_that_is_started_in_its_place(
     home: Path, database_url: str
 ) -> None:

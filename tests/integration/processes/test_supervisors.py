@@ -239,7 +239,7 @@ class TestStrangers:
     def test_one_with_another_command_line_is_never_taken_for_ours(
         self, home: Path, stranger: subprocess.Popen[bytes]
     ) -> None:
-        known = identify(stranger.pid, ("another", "program"))
+        known = identify(stranger.pid, (sys.executable, "-c", "another program"))
         assert known is not None
         fleet = self.claim(home, known)
 
