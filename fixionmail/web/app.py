@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from starlette.routing import Match
 
 from fixionmail import __version__
 from fixionmail.errors import FixionMailError, InputError, UnreachableError
@@ -117,7 +118,11 @@ def _add_webhook(app: FastAPI, site: Site) -> None:
         503: "try again",
     }
 
-    @app.post("/webhooks/resend", responses={code: _json(text) for code, text in codes.items()})
+    @app.post(
+        "/webhooks/resend",
+        responses={code: _json(text) for code, text in codes.items()},
+        openapi_extra=_body("application/json", {"type": "object"}),
+    )
     async def resend(request: Request) -> Response:
         """Take in one event of the mail provider; the same event any number of times, in any order."""
         if _content_type(request) != "application/json":
@@ -173,7 +178,16 @@ def _add_unsubscribe(app: FastAPI, site: Site) -> None:
 async def _on_http_error(request: Request, error: Exception) -> Response:
     """What the router and we refuse, in one shape."""
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": str(error.detail).lower()}, error.status_code, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["allow"] = ", ".join(sorted(_methods(request)))
+    return JSONResponse({"error": str(error.detail).lower()}, error.status_code, headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """Those that this path has."""
+    fitting = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return {method for route in fitting for method in route.methods}
 
 
 async def _on_error(request: Request, error: Exception) -> Response:
@@ -193,3 +207,8 @@ def _json(description: str) -> dict[str, Any]:
 
 def _html(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"text/html": {}}}
+
+
+def _body(content_type: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A body that is read raw, for the description."""
+    return {"requestBody": {"required": True, "content": {content_type: {"schema": schema}}}}
