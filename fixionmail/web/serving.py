@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -97,7 +98,8 @@ def _listening(port: int) -> Iterator[socket.socket]:
             backlog=2048,
         )
     except OSError as error:
-        raise SettingsError(f"PORT {port} cannot be listened on: {error.strerror}.") from None
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise SettingsError(f"PORT {port} cannot be listened on: {reason}.") from None
     with listener:
         yield listener
 
