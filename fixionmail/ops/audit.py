@@ -87,7 +87,7 @@ class _Audit:
         for place in registries:
             if place.state == "started" or self._confirmed[_name(place)] != place.count:
                 yield from self._compare_registry(place)
-        yield from self._settle_lists(lists)
+        yield from self._settle_lists()
         self._settle_executions(orphans)
         if self._database is not None:
             yield from self._compare_with_database(self._database)
@@ -139,12 +139,12 @@ class _Audit:
                     self._odd.add("several-places" if elsewhere else "status-disagrees", [job_id])
             yield self._step(f"comparing the {place.state} jobs of {place.queue}")
 
-    def _settle_lists(self, lists: Sequence[Source]) -> Iterator[AuditStep]:
+    def _settle_lists(self) -> Iterator[AuditStep]:
         """What was only in the list, or only on record: look at all of these again."""
         listed_only, recorded_only = self._listed - self._queued, self._queued - self._listed
         again: set[bytes] = set()
         if recorded_only or self._twice:
-            for place in lists:
+            for place in sources(self._reader, _LISTS):
                 yield from self._read_list(place, again)
         for job_id, exists, status, _, there in self._look_again([*listed_only]):
             if not exists:

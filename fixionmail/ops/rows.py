@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from fixionmail.ops.reading import error_of, function_of, last_line, moment_of, number_of, text_of, whole_of
+from fixionmail.ops.reading import error_of, function_of, last_line, moment_of, text_of, whole_of
 from fixionmail.ops.views import JobRow
 
 STATES = ("started", "limbo", "queued", "scheduled", "deferred", "failed", "finished", "canceled")
@@ -54,7 +54,7 @@ def came_at(state: str, record: dict[str, Any]) -> datetime | None:
 
 
 def _about(state: str, record: dict[str, Any], score: object) -> str:
-    if state == "scheduled" and (at := number_of(score)):
-        return f"to run at {datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    if state == "scheduled" and (at := moment_of(score)):
+        return f"to run at {at:%Y-%m-%d %H:%M:%S} UTC"
     text = " ".join(text_of(record["description"]).split())
     return text.removeprefix(function_of(text))

@@ -2,6 +2,7 @@
 -- ARGV as in walk.lua. Returns per traceback: it (packed, and whether in a job's own record), how many, sample ids,
 -- functions with their counts, hours (Unix time / 3600) with their counts, first and last moment in seconds.
 local SAMPLES = 5
+local YEAR_2100 = 4102444800 -- what is said to have ended later is not believed
 local groups, order = {}, {}
 
 -- Seconds since 1970 of rq's text form of a moment, or nil.
@@ -57,7 +58,7 @@ local function visit(job_id)
   group.count = group.count + 1
   if #group.ids < SAMPLES then group.ids[#group.ids + 1] = job_id end
   tally(group.functions, cut(string.match(description, '^[%w_.<>]+%(') or description))
-  if seconds then
+  if seconds and seconds < YEAR_2100 then
     tally(group.hours, math.floor(seconds / 3600))
     group.first = math.min(group.first or seconds, seconds)
     group.last = math.max(group.last or seconds, seconds)
