@@ -69,5 +69,23 @@ class StoryError(FixionMailError):
     """A story could not be written in this attempt; the message says what the writer answered."""
 
 
+class UnfitStoryError(StoryError):
+    """A model answered, again and again, with texts that cannot be mailed; the message says why."""
+
+
+class PostponedError(FixionMailError):
+    """It is not the time for this work, for a reason that is not its own.
+
+    Attributes:
+        wait_seconds: look again after this long.
+        line: what stands still: the line to a provider, or ``stories``, when the budget holds everything.
+    """
+
+    def __init__(self, reason: str, *, wait_seconds: float, line: str) -> None:
+        super().__init__(reason)
+        self.wait_seconds = wait_seconds
+        self.line = line
+
+
 class MailError(FixionMailError):
     """A mail cannot be made or handed over as asked."""

@@ -83,11 +83,15 @@ class FinishedStep:
 
 @dataclass(frozen=True, kw_only=True)
 class Admission:
-    """The answer to asking for a request: GO after ``wait_seconds``, or LATER, PAUSED (with the reason) or STALE."""
+    """The answer to asking for a request: GO after ``wait_seconds``, or LATER, PAUSED (with the reason) or STALE.
+
+    ``line``: what is paused.
+    """
 
     verdict: Verdict
     wait_seconds: float = 0.0
     reason: str = ""
+    line: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from fixionmail.errors import DatabaseUnreachableError, FixionMailError, StaleTokenError
-from fixionmail.models import Brief, Verdict
+from fixionmail.models import Brief, Claim, Verdict
 from fixionmail.store import Store
 
 LEASE_SECONDS = 60.0
@@ -21,11 +21,12 @@ _log = structlog.get_logger("fixionmail.claims")
 class HeldClaim:
     """A claim of ours. Leaving its context ends the keeping; the outcome is recorded by whoever works on it."""
 
-    def __init__(self, keeper: ClaimKeeper, job_id: UUID, token: int, attempt: int, brief: Brief) -> None:
+    def __init__(self, keeper: ClaimKeeper, job_id: UUID, claim: Claim, brief: Brief) -> None:
         self.job_id = job_id
-        self.token = token
-        self.attempt = attempt
+        self.token = claim.token
+        self.attempt = claim.attempt
         self.brief = brief
+        self.steps = claim.steps
         self.step = "claimed"
         self.percent = 0
         self.lost = False
@@ -60,6 +61,15 @@ class HeldClaim:
                 "the failed attempt could not be recorded", job=str(self.job_id), reason=str(failure)
             )
 
+    def postpone(self, reason: str, *, wait_seconds: float) -> None:
+        """Hand the job back for a while; an outage leaves it to the lease, which then lapses."""
+        try:
+            self._keeper.store.jobs.postpone(
+                self.job_id, token=self.token, wait_seconds=wait_seconds, reason=reason
+            )
+        except FixionMailError as failure:
+            _log.warning("the job could not be postponed", job=str(self.job_id), reason=str(failure))
+
 
 class ClaimKeeper:
     """Extends all claims of this process every twenty seconds, and hands them back when it closes."""
@@ -77,7 +87,7 @@ class ClaimKeeper:
         claim = self.store.jobs.claim(job_id, holder=holder, lease_seconds=LEASE_SECONDS, charge=charge)
         if claim.verdict is not Verdict.GO or claim.brief is None:
             return None
-        held = HeldClaim(self, job_id, claim.token, claim.attempt, claim.brief)
+        held = HeldClaim(self, job_id, claim, claim.brief)
         with self._lock:
             self._held.add(held)
         return held

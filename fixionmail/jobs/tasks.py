@@ -7,15 +7,16 @@ its work, or found it done.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 from uuid_utils.compat import uuid7
 
 from fixionmail import deadline
-from fixionmail.errors import FixionMailError, StaleTokenError
+from fixionmail.errors import FixionMailError, PostponedError, StaleTokenError, UnfitStoryError
 from fixionmail.jobs.claims import ClaimKeeper, HeldClaim
+from fixionmail.jobs.desk import JobDesk
 from fixionmail.jobs.worker.context import current_execution
 from fixionmail.mail.mailer import Mailer
 from fixionmail.mail.render import Sender
@@ -23,11 +24,14 @@ from fixionmail.mail.send import Post
 from fixionmail.models import Brief, Story, Verdict
 from fixionmail.store import Store
 from fixionmail.store.mail import MailLine
+from fixionmail.store.writing import Limits
 from fixionmail.stories import generate
 from fixionmail.stories.writer import Writer
 
 ROUND_SECONDS = 15.0
 """A round of mail ends after this, so that a worker that is told to stop can finish it; the next takes over."""
+UNFIT_ATTEMPTS = 3
+"""A story whose texts could not be mailed in so many attempts has failed: asking goes on costing money."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,8 @@ class Tools:
     store: Store
     keeper: ClaimKeeper
     writer: Writer
+    limits: Mapping[str, Limits]
+    """On requests to language models, by provider."""
     line: MailLine
     mailer: Mailer
     sender: Sender
@@ -49,6 +55,8 @@ class Tools:
 
 def write_story(tools: Tools, job_id: str) -> str:
     """Write the story of one job, unless it is done or somebody else is at it; returns what became of it.
+
+    A story that cannot be asked for now, because the provider or the budget holds everybody up, goes back for a while.
 
     Raises:
         StoryError, DeadlineExceededError: this attempt failed; it is on record, and the job waits for the next.
@@ -63,6 +71,13 @@ def write_story(tools: Tools, job_id: str) -> str:
             return _completed(tools, claim, story)
         except StaleTokenError:
             raise
+        except PostponedError as error:
+            claim.postpone(_one_line(error), wait_seconds=error.wait_seconds)
+            return f"postponed: {_one_line(error)}"
+        except UnfitStoryError as error:
+            is_last = claim.attempt >= UNFIT_ATTEMPTS
+            claim.fail(_one_line(error), retry_seconds=None if is_last else retry_delay(claim.attempt))
+            raise
         except FixionMailError as error:
             claim.fail(_one_line(error), retry_seconds=retry_delay(claim.attempt))
             raise
@@ -74,8 +89,8 @@ def write_story(tools: Tools, job_id: str) -> str:
 
 
 def _written(tools: Tools, claim: HeldClaim, brief: Brief) -> Story:
-    claim.report("writing", 10)
-    story = generate(brief, tools.writer)
+    claim.report("writing", 1)
+    story = generate(brief, tools.writer, JobDesk(tools.store.writing, tools.limits, claim))
     deadline.check()
     return story
 

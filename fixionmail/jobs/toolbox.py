@@ -14,6 +14,7 @@ from fixionmail.mail.choice import mail_line, open_mailer, sender_of
 from fixionmail.settings import Settings
 from fixionmail.store import Store
 from fixionmail.stories import writer_for
+from fixionmail.stories.shared_desk import limits_of
 
 
 @contextmanager
@@ -26,7 +27,8 @@ def open_functions(settings: Settings, store: Store, ring_mail: Callable[[int], 
         tools = Tools(
             store=store,
             keeper=keeper,
-            writer=writer_for(settings.story_provider),
+            writer=writer_for(settings),
+            limits=limits_of(settings),
             line=mail_line(settings, store),
             mailer=mailer,
             sender=sender_of(settings),

@@ -78,6 +78,7 @@ class Writing:
             verdict=Verdict(row["verdict"]),
             wait_seconds=row.get("wait_s", 0.0),
             reason=row.get("reason") or "",
+            line=row.get("line", ""),
         )
 
     def settle(

@@ -140,7 +140,7 @@ $$;
 
 -- Ask to send one request to a model, for the holder of a job's claim or (p_job null) by hand. p_rate: requests a
 -- second at most; p_most: under way at once; p_lease_s: counted from the request's slot. The job shows step and percent.
--- go{wait_s} | later{wait_s,reason} | paused{wait_s,reason} | stale
+-- go{wait_s} | later{wait_s,reason} | paused{wait_s,reason,line} | stale
 create function admit_story_request_v1(
   p_request uuid, p_line text, p_rate double precision, p_most integer, p_lease_s double precision,
   p_max_wait_s double precision, p_job uuid, p_token bigint, p_step text, p_percent integer, p_model text,
@@ -171,7 +171,7 @@ begin
   select * into v_line from send_lines where name = p_line for no key update;
   v_now := clock_timestamp();
   if v_line.paused_until > v_now then
-    return jsonb_build_object('verdict', 'paused', 'reason', v_line.paused_reason,
+    return jsonb_build_object('verdict', 'paused', 'line', p_line, 'reason', v_line.paused_reason,
                               'wait_s', extract(epoch from v_line.paused_until - v_now));
   elsif (select count(*) from story_requests where line = p_line and ended_at is null) >= p_most then
     return jsonb_build_object('verdict', 'later', 'wait_s', 1,
@@ -187,7 +187,7 @@ begin
     return jsonb_build_object('verdict', 'later', 'wait_s', 2,
                               'reason', 'what is under way may use up the daily budget');
   elsif v_budget = 'spent' then
-    return (select jsonb_build_object('verdict', 'paused', 'reason', paused_reason,
+    return (select jsonb_build_object('verdict', 'paused', 'line', name, 'reason', paused_reason,
                                       'wait_s', extract(epoch from paused_until - v_now))
               from send_lines where name = 'stories');
   end if;

@@ -13,6 +13,7 @@ from itertools import count, product
 from math import prod
 
 from fixionmail.models import Brief, Story
+from fixionmail.stories.desk import Desk
 from fixionmail.stories.tale.cast import HE, SHE, Person, invent, lead, read_character
 from fixionmail.stories.tale.dice import Dice
 from fixionmail.stories.tale.material import Entry, Material, material_for
@@ -20,6 +21,8 @@ from fixionmail.stories.tale.phrases import article, capitalised, clean_phrase, 
 from fixionmail.stories.tale.place import Place, known_place, read_place
 from fixionmail.stories.tale.template import Template
 from fixionmail.stories.tale.walk import picks
+from fixionmail.stories.writer import Limits
+from fixionmail.wishes import USUAL_LENGTH
 
 _DOUBLED_COMMA = re.compile(r",(?=[,.;:!?])")
 _SUPPORTING_ROLES = ("ally", "rival", "elder")
@@ -42,8 +45,12 @@ class OfflineWriter:
 
     name = "offline"
 
-    def write(self, brief: Brief) -> Story:
-        """Tell the story of this subscriber's day."""
+    def limits(self, brief: Brief) -> Limits:
+        """The same for everybody: its material is English, and of one length."""
+        return Limits.around(USUAL_LENGTH, "English")
+
+    def write(self, brief: Brief, desk: Desk) -> Story:
+        """Tell the story of this subscriber's day, in one step that asks nobody."""
         material = material_for(brief.genre)
         dice = Dice(f"{brief.user_id}/{brief.local_date.isoformat()}")
         chosen = _chosen_entries(material, brief)

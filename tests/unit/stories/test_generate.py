@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixionmail.errors import SettingsError, StoryError
+from fixionmail.errors import StoryError
 from fixionmail.models import Brief, Story
+from fixionmail.settings import Settings
 from fixionmail.stories import generate, writer_for
+from fixionmail.stories.desk import Desk
+from fixionmail.stories.writer import Limits
 from tests.unit.stories.briefs import brief
 
 ENOUGH = "The lamp on the pier was lit. " * 100
@@ -28,8 +31,11 @@ class Dictated:
     body: str
     name: str = "dictated"
 
-    def write(self, brief: Brief) -> Story:
-        return Story(title=self.title, body=self.body, writer="somebody else")
+    def limits(self, brief: Brief) -> Limits:
+        return Limits.around(brief.length, brief.language)
+
+    def write(self, brief: Brief, desk: Desk) -> Story:
+        return Story(title=self.title, body=self.body, writer=self.name)
 
 
 class Refusing:
@@ -37,12 +43,15 @@ class Refusing:
 
     name = "refusing"
 
-    def write(self, brief: Brief) -> Story:
+    def limits(self, brief: Brief) -> Limits:
+        return Limits.around(brief.length, brief.language)
+
+    def write(self, brief: Brief, desk: Desk) -> Story:
         raise StoryError("The model declined to write about that.")
 
 
 def generated(title: str = "The Lamp", body: str = ENOUGH, past_titles: tuple[str, ...] = ()) -> Story:
-    return generate(brief(past_titles=past_titles), Dictated(title=title, body=body))
+    return generate(brief(past_titles=past_titles), Dictated(title=title, body=body), Desk())
 
 
 def test_a_sound_story_passes_and_carries_the_writers_name() -> None:
@@ -113,7 +122,7 @@ def test_a_title_of_200_characters_passes() -> None:
         ("\x00 \r\n \u202e", "empty"),
         ("word " * 599, "599 words"),
         ("word " * 1_201, "1201 words"),
-        ("I am sorry, but I cannot write that.", "8 words"),
+        ("I am sorry, but I cannot write that.", "declined"),
     ],
 )
 def test_an_unusable_text_is_refused_with_its_reason(body: str, reason: str) -> None:
@@ -123,18 +132,13 @@ def test_an_unusable_text_is_refused_with_its_reason(body: str, reason: str) -> 
 
 @pytest.mark.parametrize("words", [600, 1_200])
 def test_the_bounds_of_length_are_allowed(words: int) -> None:
-    assert len(generated(body="word " * words).body.split()) == words
+    assert len(generated(body="word " * (words - 1) + "end.").body.split()) == words
 
 
 def test_a_writers_refusal_is_told_as_it_is() -> None:
     with pytest.raises(StoryError, match="declined to write about that"):
-        generate(brief(), Refusing())
+        generate(brief(), Refusing(), Desk())
 
 
-def test_an_unknown_writer_is_a_settings_error_that_names_the_known_ones() -> None:
-    with pytest.raises(SettingsError, match=r"STORY_PROVIDER is 'typewriter'.*offline"):
-        writer_for("typewriter")
-
-
-def test_the_offline_writer_is_found_by_its_name() -> None:
-    assert writer_for("offline").name == "offline"
+def test_without_settings_the_offline_writer_writes() -> None:
+    assert writer_for(Settings.model_construct()).name == "offline"

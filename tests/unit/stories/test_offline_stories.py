@@ -16,11 +16,13 @@ from hypothesis import strategies as st
 
 import fixionmail
 from fixionmail.models import Story
+from fixionmail.settings import Settings
 from fixionmail.stories import generate, writer_for
+from fixionmail.stories.desk import Desk
 from fixionmail.stories.tale.material import genres, load
 from tests.unit.stories.briefs import brief
 
-WRITER = writer_for("offline")
+WRITER = writer_for(Settings.model_construct())
 CHARACTERS = ["", "Robin", "a retired pilot named Ana", "Captain Rex", "two sisters", "an old king"]
 SETTINGS = ["", "a space station", "Paris in the 1920s", "my grandmother's house"]
 HOSTILE = st.sampled_from(
@@ -38,7 +40,7 @@ HOSTILE = st.sampled_from(
 
 
 def written(genre: str, **of: object) -> Story:
-    return generate(brief(genre, **of), WRITER)  # type: ignore[arg-type]
+    return generate(brief(genre, **of), WRITER, Desk())  # type: ignore[arg-type]
 
 
 def sentences(story: Story) -> list[str]:
@@ -47,8 +49,9 @@ def sentences(story: Story) -> list[str]:
 
 def test_a_story_depends_on_the_subscriber_and_the_local_date_alone() -> None:
     program = (
-        "from tests.unit.stories.briefs import brief; from fixionmail.stories import writer_for;"
-        "s = writer_for('offline').write(brief('mystery', day=3, user=7)); print(ascii(s.title + s.body))"
+        "from tests.unit.stories.briefs import brief; from fixionmail.stories.desk import Desk;"
+        "from fixionmail.stories.providers.offline import OfflineWriter;"
+        "s = OfflineWriter().write(brief('mystery', day=3, user=7), Desk()); print(ascii(s.title + s.body))"
     )
     root = str(Path(fixionmail.__file__).parent.parent)
     outputs = {
