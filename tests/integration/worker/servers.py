@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from redis import Redis
@@ -24,13 +25,14 @@ def free_port() -> int:
 class RedisServer:
     """One server process. With a folder, every write is on disk before it is answered."""
 
-    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False, options: Sequence[str] = ()) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self._command = [
             str(get_binary_path()),
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""),
             *("--appendonly", "yes" if durable else "no", "--appendfsync", "always"),
+            *options,
         ]
         self._process: subprocess.Popen[bytes] | None = None
 
