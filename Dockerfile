@@ -13,6 +13,9 @@ COPY --from=build /opt/fixionmail /opt/fixionmail
 USER fixionmail
 WORKDIR /home/fixionmail
 ENV PATH=/opt/fixionmail/bin:$PATH PYTHONUNBUFFERED=1
+# Of whatever SERVICE_TYPE names. Each look takes a connection to the database for a moment, so it is taken rarely.
+HEALTHCHECK --interval=60s --timeout=20s --start-period=40s --retries=3 CMD ["fixionmail", "health"]
+STOPSIGNAL SIGTERM
 # Exec form: the process itself gets SIGTERM, and stops warmly. What runs is the command, or SERVICE_TYPE.
 ENTRYPOINT ["fixionmail"]
 CMD ["run"]

@@ -16,6 +16,7 @@ from fixionmail.commands import (
     db,
     deliveries,
     demo,
+    health,
     jobs,
     processes,
     queues,
@@ -41,6 +42,7 @@ app.command()(up.up)
 app.command()(demo.demo)
 app.command()(run.run)
 app.command()(status.status)
+app.command()(health.health)
 app.add_typer(subscribers.app, name="subscribers")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(jobs.app, name="jobs")
