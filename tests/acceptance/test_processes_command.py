@@ -99,6 +99,18 @@ def test_a_bundled_server_that_dies_is_started_again(home: Path) -> None:
     assert listed(home)["redis"]["restarts"] == 1
 
 
+def test_without_a_database_a_bundled_postgres_is_started_with_a_program_and_supervised(home: Path) -> None:
+    started = processes(home, "start", "scheduler", ENABLE_REDIS_QUEUE="false")
+    assert started.code == 0, started
+    before = listed(home)
+    assert (before["postgres"]["state"], before["scheduler-1"]["state"]) == ("running", "running")
+
+    psutil.Process(before["postgres"]["pid"]).kill()
+
+    until(lambda: listed(home)["postgres"]["pid"] not in (before["postgres"]["pid"], None), "another one")
+    assert listed(home)["scheduler-1"]["pid"] == before["scheduler-1"]["pid"]
+
+
 def test_scaling_and_restarting_are_told(home: Path, database_url: str) -> None:
     known = {"DATABASE_URL": database_url, "ENABLE_REDIS_QUEUE": "false"}
     scaled = processes(home, "scale", "delivery", "2", "--json", **known)
