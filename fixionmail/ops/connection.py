@@ -133,6 +133,6 @@ def _no_connection(error: Exception, text: str, place: str, *, tls: bool) -> str
         return f"Nothing listens at {place}: the connection is refused."
     if isinstance(cause, ssl.SSLError) or "ssl" in text.lower():
         return f"TLS with {place} fails: {text}. A server without TLS is reached with redis:// instead of rediss://."
-    if "closed by server" in text.lower() and not tls:
-        return f"{place} closes the connection at once: a server with TLS is reached with rediss://."
+    if not tls and any(words in text.lower() for words in ("closed by server", "reset by peer")):
+        return f"{place} closed the connection. A server with TLS is reached with rediss:// instead of redis://."
     return f"Redis at {place} cannot be reached: {text}."
