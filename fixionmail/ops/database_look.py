@@ -112,7 +112,7 @@ def _loop(name: str, row: OperationsRow, processes: tuple[ProcessView, ...]) -> 
         last_tick_at=_moment(info, "last_tick_at"),
         next_tick_at=_moment(info, "next_tick_at") if held else None,
         counts={str(what): n for what, n in dict(info.get("counts") or {}).items() if isinstance(n, int)},
-        problem=str(info.get("error") or info.get("note") or ""),
+        problem=f"tick failed: {info['error']}" if info.get("error") else str(info.get("note") or ""),
         standby=tuple(copy for copy in copies if copy is not leads and speaks(copy)),
     )
 

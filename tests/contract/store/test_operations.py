@@ -216,7 +216,11 @@ class TestTheLook:
         scheduler, delivery = seen.loops
         assert scheduler.leader is not None
         assert (scheduler.leader.process, [copy.process for copy in scheduler.standby]) == ("b", ["a"])
-        assert (scheduler.counts, scheduler.problem, scheduler.held) == ({"planned": 3}, "no answer", True)
+        assert (scheduler.counts, scheduler.problem, scheduler.held) == (
+            {"planned": 3},
+            "tick failed: no answer",
+            True,
+        )
         assert (delivery.leader, delivery.standby, delivery.held) == (None, (), False)
         assert seen.mode.mode == "fallback"
         assert len(seen.processes) == 3

@@ -1,0 +1,142 @@
+"""Loops: does somebody lead each, does the leader tick, and is it allowed to?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fixionmail.ops.checks.scene import STALLED_AFTER, Scene, many
+from fixionmail.ops.views import Cure, Finding, Harm, LoopView, ProcessView, SwitchView
+
+_PAUSED_BY_SETTING = "SCHEDULER_PAUSED"
+_WORK = {"scheduler": "no story is planned and nobody rings for jobs", "delivery": "no mail goes out"}
+
+
+def check(scene: Scene) -> Iterator[Finding]:
+    """Everything about loops and the switches that hold them back."""
+    for loop in scene.loops:
+        if loop.leader is None:
+            yield _leaderless(scene, loop)
+        else:
+            yield from _ticking(scene, loop, loop.leader)
+            if loop.standby:
+                yield _standby(loop, loop.leader)
+    if scene.deliveries is not None:
+        for switch in scene.deliveries.switches:
+            yield _switch(scene, switch)
+
+
+def _leaderless(scene: Scene, loop: LoopView) -> Finding:
+    waiting, what = _waiting(scene, loop.name)
+    takes_over = [
+        Cure(label="wait", automatic=f"{copy.process} takes over within half a minute")
+        for copy in loop.standby[:1]
+    ]
+    return Finding(
+        kind=f"no-{loop.name}",
+        harm=Harm.LATE if waiting else Harm.RISK,
+        title=f"No {loop.name} runs",
+        cause=f"Nobody leads this loop: {_WORK.get(loop.name, 'its work is not done')}.",
+        evidence=(f"last tick {scene.ago(loop.last_tick_at)}", f"{many(waiting, what)} waiting"),
+        subjects=(loop.name,),
+        count=waiting or 1,
+        since=loop.last_tick_at,
+        cures=(
+            *takes_over,
+            Cure(
+                label="start one",
+                action="start-process",
+                targets=(loop.name,),
+                command=f"fixionmail processes start {loop.name}",
+            ),
+        ),
+        drill=11,
+    )
+
+
+def _waiting(scene: Scene, loop: str) -> tuple[int, str]:
+    deliveries = scene.deliveries
+    if deliveries is None:
+        return 0, "story"
+    if loop == "scheduler":
+        return deliveries.unplanned + deliveries.jobs_waiting, "story"
+    return deliveries.due, "mail"
+
+
+def _ticking(scene: Scene, loop: LoopView, leader: ProcessView) -> Iterator[Finding]:
+    place = f"{leader.process}, pid {leader.pid} on {leader.host}"
+    restart = Cure(label="restart it", action="restart-process", targets=(loop.name,))
+    if scene.older(loop.next_tick_at, STALLED_AFTER):
+        yield Finding(
+            kind="loop-stalled",
+            harm=Harm.LATE,
+            title=f"The {loop.name} leads and does not tick",
+            cause=f"It renews its lease, so nobody takes over, and its tick was due {scene.ago(loop.next_tick_at)}: "
+            "it is stuck in one.",
+            evidence=(place, f"last tick {scene.ago(loop.last_tick_at)}"),
+            subjects=(loop.name,),
+            since=loop.next_tick_at,
+            cures=(restart,),
+            drill=11,
+        )
+    if loop.problem.startswith(_PAUSED_BY_SETTING):
+        yield Finding(
+            kind="scheduler-paused",
+            harm=Harm.RISK,
+            title="The scheduler is paused by a setting",
+            cause="SCHEDULER_PAUSED is true where it runs: nothing new is planned.",
+            evidence=(place,),
+            subjects=(_PAUSED_BY_SETTING,),
+            cures=(Cure(label="unset it and restart", command="SCHEDULER_PAUSED=false"), restart),
+            drill=13,
+        )
+    elif loop.problem.startswith("tick failed"):
+        yield Finding(
+            kind="loop-failing",
+            harm=Harm.LATE,
+            title=f"The {loop.name}'s last tick failed",
+            cause=loop.problem,
+            evidence=(place, f"last good tick {scene.ago(loop.last_tick_at)}"),
+            subjects=(loop.name,),
+            since=loop.last_tick_at,
+            cures=(Cure(label="wait", automatic="it tries again within ten seconds"), restart),
+            drill=11,
+        )
+
+
+def _standby(loop: LoopView, leader: ProcessView) -> Finding:
+    names = tuple(copy.process for copy in loop.standby)
+    return Finding(
+        kind="loop-standby",
+        harm=Harm.NOTE,
+        title=f"{len(names) + 1} copies of the {loop.name} run, one leads",
+        cause="The others stand by and take over within half a minute when it ends. They change nothing until then.",
+        evidence=(f"leads: {leader.process}", *(f"stands by: {name}" for name in names[:5])),
+        subjects=(loop.name, *names),
+        count=len(names),
+        cures=(Cure(label="stop one", action="stop-process", targets=names[:1]),),
+        drill=12,
+    )
+
+
+def _switch(scene: Scene, switch: SwitchView) -> Finding:
+    paused = switch.name == "scheduler_paused"
+    waiting, what = _waiting(scene, "scheduler" if paused else "delivery")
+    return Finding(
+        kind="scheduler-paused" if paused else "mail-held",
+        harm=Harm.LATE if waiting else Harm.RISK,
+        title="Planning is paused" if paused else "All mail is held",
+        cause=f"{switch.by} turned the switch {switch.name} on{f': {switch.reason}' if switch.reason else ''}.",
+        evidence=(
+            *((f"since {switch.since:%Y-%m-%d %H:%M:%S} UTC",) if switch.since else ()),
+            f"{many(waiting, what)} waiting",
+        ),
+        subjects=(switch.name,),
+        count=waiting or 1,
+        since=switch.since,
+        cures=(
+            Cure(label="resume planning", action="resume-scheduler")
+            if paused
+            else Cure(label="release the hold", action="release-hold", command="fixionmail db release"),
+        ),
+        drill=13,
+    )

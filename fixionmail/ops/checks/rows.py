@@ -1,0 +1,133 @@
+"""The rows themselves: duplicates, what keeps them away, and subscribers that cannot be served as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fixionmail.models import DuplicateFinding
+from fixionmail.ops.checks.scene import Scene, many
+from fixionmail.ops.views import Cure, DeliveriesView, Finding, Harm
+
+_REPAIR = "repair-duplicates"
+_SECOND_MAILS = {
+    "same_story": ("duplicate-story", "One story was mailed more than once"),
+    "same_date": ("duplicate-date", "A subscriber was mailed more than once for one date"),
+    "accepted_twice": ("accepted-twice", "The provider took one delivery more than once"),
+    "sent_without_id": ("sent-without-id", "Mails count as sent without the provider's id"),
+    "two_leaders": ("two-leaders", "Two processes lead one loop"),
+}
+_CAUSES = {
+    "same_story": "The constraint that forbids it is not in force.",
+    "same_date": "The constraint that forbids it is not in force.",
+    "accepted_twice": "A batch went out under a second key after it had under the first, as after a restored backup.",
+    "sent_without_id": "Nothing proves that they went out, and the provider's events cannot be matched to them.",
+    "two_leaders": "The database's lease does not hold: two databases, or a restored one. Fencing still refuses what "
+    "the older one does.",
+}
+
+
+def check(scene: Scene) -> Iterator[Finding]:
+    """Everything that is wrong with what the database holds."""
+    deliveries = scene.deliveries
+    if deliveries is not None:
+        yield from duplicates(deliveries.duplicates)
+        yield from _subscribers(deliveries)
+        yield from _orphans(deliveries)
+
+
+def duplicates(found: tuple[DuplicateFinding, ...]) -> Iterator[Finding]:
+    """Second mails, and what could hide one, as findings."""
+    for kind, (name, title) in _SECOND_MAILS.items():
+        rows = [row for row in found if row.kind == kind]
+        if rows:
+            repairable = kind in ("same_story", "same_date")
+            yield Finding(
+                kind=name,
+                harm=Harm.TWICE,
+                title=title,
+                cause=_CAUSES[kind],
+                evidence=tuple(_in_words(row) for row in rows[:10]),
+                subjects=tuple(row.subject for row in rows),
+                count=len(rows),
+                cures=(
+                    Cure(label="keep the first of each, set the others aside", action=_REPAIR)
+                    if repairable
+                    else Cure(label="see them", command="fixionmail deliveries duplicates"),
+                ),
+                drill=12 if kind == "two_leaders" else 15,
+            )
+    missing = [row for row in found if row.kind == "constraint"]
+    if missing:
+        names = tuple(row.subject for row in missing)
+        yield Finding(
+            kind="constraint-missing",
+            harm=Harm.RISK,
+            title=f"{many(len(missing), 'constraint')} against second mails not in force",
+            cause="Somebody dropped or changed it, or a restore left it out. Until it is back, only the code stands "
+            "between a reader and a second mail.",
+            evidence=tuple(f"{row.subject}: {row.detail}" for row in missing),
+            subjects=names,
+            count=len(missing),
+            cures=(Cure(label="set it up again", action=_REPAIR, targets=names),),
+            drill=15,
+        )
+    addresses = [row for row in found if row.kind == "same_address"]
+    if addresses:
+        yield Finding(
+            kind="subscriber-twice",
+            harm=Harm.TWICE,
+            title=f"{many(len(addresses), 'address').replace('addresss', 'addresses')} with two subscribers",
+            cause="Each gets a story a day: whoever reads there gets two.",
+            evidence=tuple(f"{row.subject}: {row.detail}" for row in addresses[:10]),
+            subjects=tuple(row.subject for row in addresses),
+            count=len(addresses),
+            cures=(Cure(label="keep the first, remove the other", action="repair-users"),),
+            drill=26,
+        )
+
+
+def _in_words(row: DuplicateFinding) -> str:
+    ids = ", ".join(map(str, row.delivery_ids))
+    return f"{row.subject}: {row.detail}" + (f" (deliveries {ids})" if len(row.delivery_ids) > 1 else "")
+
+
+def _subscribers(deliveries: DeliveriesView) -> Iterator[Finding]:
+    for kind, name, what, falls_back, option in (
+        ("zone", "zone-unknown", "a time zone that nobody knows", "UTC", "--timezone"),
+        ("time", "time-unreadable", "a time that cannot be read", "08:00", "--delivery-time"),
+    ):
+        witnesses = deliveries.witnesses.get(kind, ())
+        if witnesses:
+            address = witnesses[0].detail.partition(": ")[0]
+            yield Finding(
+                kind=name,
+                harm=Harm.RISK,
+                title=f"{many(len(witnesses), 'subscriber')}{' or more' if len(witnesses) >= 5 else ''} with {what}",
+                cause=f"Their stories go out by {falls_back} instead, which is the wrong moment for them.",
+                evidence=tuple(witness.detail for witness in witnesses),
+                subjects=tuple(witness.subject for witness in witnesses),
+                count=len(witnesses),
+                cures=(
+                    Cure(
+                        label="correct it",
+                        command=f"fixionmail subscribers change {address} {option} <value>",
+                    ),
+                ),
+                drill=22,
+            )
+
+
+def _orphans(deliveries: DeliveriesView) -> Iterator[Finding]:
+    witnesses = deliveries.witnesses.get("orphan", ())
+    if witnesses:
+        yield Finding(
+            kind="job-orphaned",
+            harm=Harm.COST,
+            title=f"{many(len(witnesses), 'job')} without a subscriber",
+            cause="The subscriber's row was deleted past the rules of the database: there is nobody to write for.",
+            evidence=tuple(f"{witness.subject}: {witness.detail}" for witness in witnesses),
+            subjects=tuple(witness.subject for witness in witnesses),
+            count=len(witnesses),
+            cures=(Cure(label="cancel them", action="repair-users"),),
+            drill=26,
+        )

@@ -1,0 +1,118 @@
+"""What the checks look at, and the limits and words they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from fixionmail.ops.views import Cure, DeliveriesView, LoopView, QueueView, RedisView, Snapshot, WorkerView
+from fixionmail.processes.fleet import ProcessLook
+
+LATE_AFTER = timedelta(minutes=2)
+"""A story that has not left this long after it was due is late."""
+LOST_AFTER = timedelta(seconds=60)
+"""A job that was taken off its queue and has not started this much later is lost."""
+UNRUNG_AFTER = timedelta(seconds=10)
+"""A job that waits in the database this long and is not in Redis either was announced in vain."""
+STALLED_AFTER = timedelta(seconds=60)
+"""A loop that is this late for its tick, or the head of a queue that has not moved for so long, stands still."""
+SKEW_SECONDS = 2.0
+
+START_WORKER = Cure(label="start a worker", action="start-process", targets=("worker",))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """This machine, where the deployment's processes run on it.
+
+    Attributes:
+        processes: those of the home, as its supervisor has them.
+        home: FIXIONMAIL_HOME.
+        free_bytes, total_bytes: of the disk under it; None where that cannot be told.
+        failures: of the checks of this machine itself, in words.
+    """
+
+    processes: tuple[ProcessLook, ...] = ()
+    home: str = ""
+    free_bytes: int | None = None
+    total_bytes: int | None = None
+    failures: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """A look, the one before it, and this machine."""
+
+    now: Snapshot
+    before: Snapshot | None
+    machine: Machine | None
+
+    @property
+    def at(self) -> datetime:
+        """When the look was taken."""
+        return self.now.taken_at
+
+    @property
+    def ours(self) -> bool:
+        """It is a FixionMail, not somebody's Redis alone."""
+        return not self.now.database.absent
+
+    @property
+    def mode(self) -> str:
+        """``queue``, ``fallback``, or ``unknown``."""
+        return self.now.mode.value.mode if self.now.mode.value else "unknown"
+
+    @property
+    def redis(self) -> RedisView | None:
+        """The server, if it answered."""
+        return self.now.redis.value
+
+    @property
+    def queues(self) -> tuple[QueueView, ...]:
+        """All queues that were seen."""
+        return self.now.queues.value or ()
+
+    @property
+    def workers(self) -> tuple[WorkerView, ...]:
+        """All workers that were seen."""
+        return self.now.workers.value or ()
+
+    @property
+    def loops(self) -> tuple[LoopView, ...]:
+        """Both loops, if the database answered."""
+        return self.now.loops.value or ()
+
+    @property
+    def deliveries(self) -> DeliveriesView | None:
+        """The mail side, if the database answered."""
+        return self.now.deliveries.value
+
+    def queue(self, name: str) -> QueueView | None:
+        """The queue of that name."""
+        return next((queue for queue in self.queues if queue.name == name), None)
+
+    def older(self, at: datetime | None, limit: timedelta) -> bool:
+        """Whether ``at`` is known and further back than ``limit``."""
+        return at is not None and self.at - at > limit
+
+    def ago(self, at: datetime | None) -> str:
+        """How long ago, in words."""
+        return "at an unknown time" if at is None else f"{span((self.at - at).total_seconds())} ago"
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units."""
+    whole = max(0, int(seconds))
+    parts = [
+        f"{whole // size % most if most else whole // size} {unit}"
+        for unit, size, most in (("d", 86_400, 0), ("h", 3600, 24), ("min", 60, 60), ("s", 1, 60))
+        if whole >= size
+    ]
+    return " ".join(parts[:2]) or "0 s"
+
+
+def many(count: int, what: str) -> str:
+    """``1 job``, ``2 jobs``, ``1,000 jobs``."""
+    plural = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
+    return f"{count:,} {what if count == 1 else plural}"

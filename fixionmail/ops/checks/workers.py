@@ -1,0 +1,203 @@
+"""Workers: who died with work in hand, who hangs, and who runs another version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from fixionmail.jobs.names import QUEUES
+from fixionmail.ops.checks.scene import START_WORKER, Scene, many, span
+from fixionmail.ops.views import Cure, ExecutionView, Finding, Harm, WorkerHealth, WorkerView
+
+
+def check(scene: Scene) -> Iterator[Finding]:
+    """Everything about workers and what they hold."""
+    for worker in scene.workers:
+        if worker.health is WorkerHealth.DEAD:
+            yield from _dead(scene, worker)
+        elif worker.health is WorkerHealth.QUIET:
+            yield _quiet(worker)
+        for execution in worker.executions:
+            if execution.overdue and worker.health is not WorkerHealth.DEAD:
+                yield _overdue(worker, execution)
+    yield from _lapsed(scene)
+    yield from _versions(scene)
+
+
+def _dead(scene: Scene, worker: WorkerView) -> Iterator[Finding]:
+    if not worker.running:
+        return  # its record expires by itself
+    ids = tuple(execution.job_id for execution in worker.executions)
+    yield Finding(
+        kind="worker-died",
+        harm=Harm.LATE,
+        title=f"Worker {worker.name} died with {many(worker.running, 'job')} in hand",
+        cause=f"{_silence(worker)} A busy worker speaks up every half minute.",
+        evidence=(_place(worker), *(_held(execution) for execution in worker.executions[:5])),
+        subjects=(worker.name,),
+        count=worker.running,
+        cures=(
+            _requeue(ids, all(execution.queue in QUEUES for execution in worker.executions) and scene.ours),
+            START_WORKER,
+        ),
+        drill=7,
+    )
+
+
+def _quiet(worker: WorkerView) -> Finding:
+    return Finding(
+        kind="worker-quiet",
+        harm=Harm.LATE if worker.running else Harm.RISK,
+        title=f"Worker {worker.name} has gone quiet",
+        cause=f"{_silence(worker)} It hangs, was killed, or has lost Redis.",
+        evidence=(_place(worker), *(_held(execution) for execution in worker.executions[:5])),
+        subjects=(worker.name,),
+        count=worker.running or 1,
+        cures=(
+            Cure(
+                label="stop it and start another",
+                action="stop-worker",
+                targets=(worker.name,),
+                automatic="what it holds is taken back when its lease lapses",
+            ),
+        ),
+        drill=7,
+    )
+
+
+def _overdue(worker: WorkerView, execution: ExecutionView) -> Finding:
+    limit = span(execution.timeout_seconds or 0)
+    return Finding(
+        kind="job-overdue",
+        harm=Harm.LATE,
+        title=f"Job {execution.job_id} runs past its limit",
+        cause=f"It has run for {span(execution.elapsed_seconds)} and may run for {limit}: what it waits for does not "
+        "answer, and cannot be interrupted.",
+        evidence=(_held(execution), f"worker {worker.name}, {_place(worker)}"),
+        subjects=(execution.job_id,),
+        since=execution.started_at,
+        cures=(Cure(label="stop it", action="stop-job", targets=(execution.job_id,)),),
+        drill=8,
+    )
+
+
+def _lapsed(scene: Scene) -> Iterator[Finding]:
+    """Claims that nobody renews: told of by the database where there is one, else by Redis."""
+    deliveries = scene.deliveries
+    if deliveries is not None and deliveries.jobs_lapsed:
+        witnesses = deliveries.witnesses.get("lapsed", ())
+        since = min((witness.at for witness in witnesses if witness.at), default=None)
+        yield Finding(
+            kind="job-lease-lapsed",
+            harm=Harm.LATE,
+            title=f"{many(deliveries.jobs_lapsed, 'story job')} lost the worker",
+            cause="Their claim is no longer renewed: the worker died, hangs or has lost the database.",
+            evidence=tuple(
+                f"{witness.subject}: {witness.detail}, lapsed {scene.ago(witness.at)}"
+                for witness in witnesses
+            ),
+            subjects=tuple(witness.subject for witness in witnesses),
+            count=deliveries.jobs_lapsed,
+            since=since,
+            cures=(
+                Cure(
+                    label="wait for the next tick",
+                    automatic="the delivery loop takes them back within half a minute; they are rung for again",
+                ),
+            ),
+            drill=7,
+        )
+    for queue in scene.queues:
+        dead = sum(
+            w.running for w in scene.workers if w.health is WorkerHealth.DEAD and queue.name in w.queues
+        )
+        if queue.lapsed and not dead and not (scene.ours and queue.name in QUEUES):
+            yield Finding(
+                kind="job-lease-lapsed",
+                harm=Harm.LATE,
+                title=f"{many(queue.lapsed, 'job')} of queue {queue.name} lost the worker",
+                cause="They count as started and nobody vouches for them any more.",
+                evidence=(f"the oldest started {scene.ago(queue.oldest_running_at)}",),
+                subjects=(queue.name,),
+                count=queue.lapsed,
+                since=queue.oldest_running_at,
+                cures=(
+                    Cure(
+                        label="queue them again",
+                        action="repair-redis",
+                        targets=(queue.name,),
+                        automatic="a worker on the same queue buries them at its next upkeep, within ten minutes",
+                    ),
+                ),
+                drill=7,
+            )
+
+
+def _versions(scene: Scene) -> Iterator[Finding]:
+    ours = [(w.version, f"worker {w.name} on {w.host}") for w in scene.workers if w.threaded and _lives(w)]
+    ours += [
+        (process.version, f"{process.kind} {process.pid} on {process.host}")
+        for process in scene.now.processes.value or ()
+        if process.kind != "worker" or not scene.workers
+    ]
+    yield from _skew("FixionMail", ours)
+    stock = [
+        (w.version, f"worker {w.name} on {w.host}") for w in scene.workers if not w.threaded and _lives(w)
+    ]
+    yield from _skew("RQ", stock)
+
+
+def _skew(product: str, seen: Iterable[tuple[str, str]]) -> Iterator[Finding]:
+    hosts: dict[str, list[str]] = {}
+    for version, place in seen:
+        if version:
+            hosts.setdefault(version, []).append(place)
+    if len(hosts) < 2:
+        return
+    newest = max(hosts, key=_ordered)
+    old = tuple(place for version, places in hosts.items() if version != newest for place in places)
+    yield Finding(
+        kind="version-skew",
+        harm=Harm.RISK,
+        title=f"{len(hosts)} versions of {product} run at the same time",
+        cause="An update has not reached every process, or an old one was left running: they may disagree.",
+        evidence=tuple(f"{version}: {', '.join(places[:5])}" for version, places in sorted(hosts.items())),
+        subjects=(product, *sorted(hosts)),
+        count=len(old),
+        cures=(Cure(label="restart the old ones", action="restart-process", targets=old),),
+        drill=24,
+    )
+
+
+def _ordered(version: str) -> tuple[tuple[int, int | str], ...]:
+    parts = version.replace("-", ".").split(".")
+    return tuple((1, int(part)) if part.isdigit() else (0, part) for part in parts)
+
+
+def _lives(worker: WorkerView) -> bool:
+    return worker.health is not WorkerHealth.DEAD
+
+
+def _requeue(ids: tuple[str, ...], claimed: bool) -> Cure:
+    """``claimed``: the database decides who may do the work, so that running twice does nothing twice."""
+    return Cure(
+        label="queue its jobs again",
+        action="requeue",
+        targets=ids,
+        safe=claimed,
+        automatic="when their lease ends, a minute or two after the death",
+    )
+
+
+def _silence(worker: WorkerView) -> str:
+    if worker.silent_seconds is None:
+        return "Its record is gone."
+    return f"It last spoke up {span(worker.silent_seconds)} ago."
+
+
+def _place(worker: WorkerView) -> str:
+    return f"host {worker.host or 'unknown'}, pid {worker.pid or 'unknown'}"
+
+
+def _held(execution: ExecutionView) -> str:
+    step = f", step {execution.step}" if execution.step else ""
+    return f"job {execution.job_id} on {execution.queue}, running for {span(execution.elapsed_seconds)}{step}"
