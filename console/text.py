@@ -14,22 +14,19 @@ LONGEST_LINE = 2000
 MOST_LINES = 2000
 """Lines of one text that are shown, such as a traceback."""
 
-_STEERING = re.compile(
-    "[\x00-\x1f\x7f-\x9f"  # control characters: colours, cursor movements, bells
-    "\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"  # invisible, joining and direction marks
-    "\ud800-\udfff\ufff9-\ufffb\U000e0000-\U000e0fff]"  # bytes that were no text, annotations, tags
-)
+_JOINING = re.compile("[\u200c\u200d\ufe00-\ufe0f]")
+"""What joins emoji: terminals disagree about how wide the result is, so the parts are shown one by one."""
 
 
 def safe(text: str) -> str:
-    """``text`` as one harmless line: every run of white space is a space, what steers a terminal is shown as ``·``."""
-    return _STEERING.sub(_shown, " ".join(text[:LONGEST_LINE].split()))
+    """``text`` as one harmless line: every run of white space is a space, what is no visible character is ``·``."""
+    return _harmless(" ".join(text[:LONGEST_LINE].split()))
 
 
 def safe_lines(text: str) -> list[str]:
     """``text`` as harmless lines; indentation stays, and what is too long to show is said to be cut."""
     lines = text.expandtabs(4).splitlines()
-    kept = [_STEERING.sub(_shown, line[:LONGEST_LINE].rstrip()) for line in lines[:MOST_LINES]]
+    kept = [_harmless(line[:LONGEST_LINE].rstrip()) for line in lines[:MOST_LINES]]
     if len(lines) > MOST_LINES:
         kept.append(f"… {len(lines) - MOST_LINES} more lines")
     return kept
@@ -63,7 +60,7 @@ def beside(left: Content, right: Content, width: int) -> Content:
     return Content.assemble(fit(left, room), " " if right else "", right)
 
 
-def _shown(found: re.Match[str]) -> str:
-    mark = found.group()
-    joins = "\u200c" <= mark <= "\u200d" or "\ufe00" <= mark <= "\ufe0f"  # parts of an emoji: leave them out
-    return "" if joins else "·"
+def _harmless(line: str) -> str:
+    """Control characters, direction marks, halves of pairs and characters nobody knows are not printable."""
+    joined = _JOINING.sub("", line)
+    return joined if joined.isprintable() else "".join(c if c.isprintable() else "·" for c in joined)

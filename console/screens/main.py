@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
-from console.commands import BY_ID, VIEWS, bindings
+from console.commands import BY_ID, bindings
 from console.messages import FilterChanged
 from console.screens.answers import Answers
 from console.screens.base import console_of
@@ -108,7 +109,7 @@ class MainScreen(Answers, Screen[None]):
 
     def on_mount(self) -> None:
         """Know the target before the first look."""
-        self.target = console_of(self).deck.target
+        self.target = self._target(console_of(self).deck.target)
         self.query_one(KeyBar).read_only = console_of(self).read_only
         self.view.focus_first()
 
@@ -128,13 +129,17 @@ class MainScreen(Answers, Screen[None]):
             section: Section[Any] = getattr(snapshot, section_name)
             setattr(self, name, renewed(getattr(self, name), section, before))
         first = before is None
-        self.moment, self.target, self.findings = snapshot.taken_at, snapshot.target, findings
+        self.moment, self.findings = snapshot.taken_at, findings
+        self.target = self._target(snapshot.target)
         self.query_one(NavBar).counts = badges(snapshot, findings)
         if first:
             self.view.shown()
             self.view.focus_first()
         elif self.is_active:  # rows do not move under an open dialog
             self.view.looked()
+
+    def _target(self, target: Target) -> Target:
+        return replace(target, read_only=console_of(self).read_only)
 
     def go(self, name: str) -> None:
         """Bring a view to the front."""
@@ -216,10 +221,6 @@ class MainScreen(Answers, Screen[None]):
 
     def _do_zoom(self) -> None:
         self.toggle_class("-zoomed")
-
-    def watch_place(self) -> None:
-        self.remove_class(*(f"-{name}" for name in VIEWS))
-        self.add_class(f"-{self.place}")
 
     def on_descendant_focus(self) -> None:
         """The focused table's part is the one that zooms."""

@@ -35,10 +35,10 @@ class Stage:
 
     async def settle(self) -> None:
         """Wait until every question is answered and drawn."""
-        for _ in range(3):
-            await self.pilot.pause()
-            await self.app.workers.wait_for_complete()
         await self.pilot.pause()
+        while any(not worker.is_finished for worker in self.app.workers):
+            await self.app.workers.wait_for_complete()
+            await self.pilot.pause()
 
     async def press(self, *keys: str) -> None:
         """Press keys, each after the one before has had its effect."""

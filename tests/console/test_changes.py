@@ -1,0 +1,224 @@
+"""Changing something: preview, the operator's word, progress, outcome, and all that refuses it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from textual.widgets import Input
+
+from console.canned import CannedDeck
+from console.commands import COMMANDS, VIEWS
+from console.screens.change import ChangeScreen, Phase
+from fixionmail.errors import InputError
+from fixionmail.ops.views import Preview, Progress
+from tests.console.stage import NOON, Stage, canned, play
+
+
+def test_nothing_is_changed_before_enter() -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("G")
+        assert isinstance(stage.app.screen, ChangeScreen)
+        assert deck.changes == []
+        await stage.press("escape")
+        assert stage.app.screen is stage.app.main
+        assert deck.changes == []
+
+    play(scene, deck)
+
+
+def test_two_keys_cure_the_worst_trouble_and_it_goes_from_the_strip() -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("F", "enter", "enter")
+        assert [action for action, _, _ in deck.changes] == ["resolve"]
+        assert "may or may not" not in stage.screen_text()
+
+    play(scene, deck)
+
+
+def test_the_reason_goes_with_the_change() -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("G")
+        await stage.type("worker was killed")
+        await stage.press("enter")
+        assert deck.changes[0][2] == "worker was killed"
+
+    play(scene, deck)
+
+
+def test_the_preview_shows_count_samples_warnings_and_the_command() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("2", "space", "space", "R")
+        text = stage.words("#change-text")
+        assert text.startswith("2 are touched:")
+        assert "may already have been mailed" in text
+        assert "$ fixionmail requeue" in text
+
+    play(scene)
+
+
+def test_a_star_means_all_that_match_also_those_not_loaded() -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("2", "f", "f", "f", "asterisk", "R", "enter")
+        assert deck.changes[0][1] == ("query:state:failed",)
+
+    play(scene, deck)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.action], ids=lambda c: f"{c.id}")
+def test_a_read_only_console_refuses_every_change(command: object) -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        await stage.app.main.run_action(f"command('{command.id}')")  # type: ignore[attr-defined]
+        await stage.settle()
+        assert stage.app.screen is stage.app.main
+        assert deck.changes == []
+
+    place = next(iter(command.places), "overview")  # type: ignore[attr-defined]
+    number = VIEWS.index(place) + 1 if place in VIEWS else 1
+
+    async def at_its_place(stage: Stage) -> None:
+        await stage.press(str(number))
+        await scene(stage)
+
+    play(at_its_place, deck, read_only=True)
+
+
+def test_a_read_only_console_says_so_and_hides_the_keys_of_changes() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("2")
+        assert "read-only" in stage.screen_text().splitlines()[0]
+        assert "Requeue" not in stage.screen_text()
+        await stage.press("R")
+        assert any("only looks" in toast for toast in stage.toasts)
+
+    play(scene, read_only=True)
+
+
+def test_a_remote_environment_asks_for_its_name_before_something_destructive() -> None:
+    deck = canned(remote=True)
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("2", "X")
+        assert stage.app.screen.query_one("#change-name", Input).has_focus
+        await stage.type("prod")
+        await stage.press("enter")
+        assert deck.changes == []
+        assert "not the name of this environment" in stage.words("#change-text")
+        await stage.type("uction")
+        await stage.press("enter")
+        assert [action for action, _, _ in deck.changes] == ["delete"]
+
+    play(scene, deck)
+
+
+def test_what_does_not_destroy_needs_no_name_in_a_remote_environment() -> None:
+    deck = canned(remote=True)
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("2", "R", "enter")
+        assert [action for action, _, _ in deck.changes] == ["requeue"]
+
+    play(scene, deck)
+
+
+@dataclass(kw_only=True)
+class Slow(CannedDeck):
+    """A deployment whose changes go on only when a test lets them."""
+
+    gate: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    begun_at: list[str] = field(default_factory=list)
+
+    def run(self, preview: Preview, targets: tuple[str, ...], reason: str, cursor: str) -> Iterator[Progress]:
+        self.begun_at.append(cursor)
+        for done in range(int(cursor or 0) + 1, 4):
+            yield Progress(done=done, total=3, outcomes={"done": done}, cursor=str(done), finished=done == 3)
+            self.gate.acquire(timeout=5)
+
+
+def test_a_stopped_change_tells_what_is_done_and_goes_on_where_it_stopped() -> None:
+    deck = Slow(now=lambda: NOON, step_seconds=0.0)
+
+    async def scene(stage: Stage) -> None:
+        await stage.pilot.press("G")
+        await stage.settle()
+        await stage.pilot.press("enter")
+        screen = stage.app.screen
+        assert isinstance(screen, ChangeScreen)
+        while screen.progress is None:
+            await stage.pilot.pause()
+        await stage.pilot.press("escape")
+        assert screen.phase is Phase.ENDED
+        assert "What is done stays done" in stage.words("#change-text")
+        deck.gate.release(10)
+        await stage.press("enter")
+        assert deck.begun_at == ["", "1"]
+        assert "3 of 3" in stage.words("#change-text")
+
+    play(scene, deck)
+
+
+def test_a_change_that_is_refused_says_why_and_closes_with_enter() -> None:
+    class Refusing(CannedDeck):
+        def preview(self, action: str, targets: tuple[str, ...]) -> Preview:
+            raise InputError("The job runs: stop it first.")
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("G")
+        assert "The job runs: stop it first." in stage.words("#change-text")
+        await stage.press("enter")
+        assert stage.app.screen is stage.app.main
+
+    play(scene, Refusing(now=lambda: NOON, step_seconds=0.0))
+
+
+def test_ids_that_came_to_another_end_are_named() -> None:
+    class Partly(CannedDeck):
+        def run(
+            self, preview: Preview, targets: tuple[str, ...], reason: str, cursor: str
+        ) -> Iterator[Progress]:
+            yield Progress(
+                done=2,
+                total=2,
+                outcomes={"done": 1, "moved on": 1},
+                finished=True,
+                details=(("a-1", "done"), ("b-2", "moved on")),
+            )
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("G", "enter")
+        assert "moved on 1" in stage.words("#change-text")
+        assert "b-2: moved on" in stage.words("#change-text")
+        assert "a-1" not in stage.words("#change-text").split("done 1")[1]
+
+    play(scene, Partly(now=lambda: NOON, step_seconds=0.0))
+
+
+def test_five_minutes_of_looking_around_change_nothing() -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        looking = [command for command in COMMANDS if not command.action and command.id != "quit"]
+        for number in range(1, len(VIEWS) + 1):
+            await stage.press(str(number))
+            for command in looking:
+                await stage.app.screen.run_action(f"command('{command.id}')")
+                await stage.pilot.pause()
+                while len(stage.app.screen_stack) > 1:
+                    stage.app.pop_screen()
+                    await stage.pilot.pause()
+        await stage.settle()
+        assert deck.changes == []
+
+    play(scene, deck)
