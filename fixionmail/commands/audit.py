@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from fixionmail.commands.looking import KeyPrefix, RedisUrl, opened_reader
-from fixionmail.commands.output import AsJson, print_json, print_table
+from fixionmail.commands.output import AsJson, clean, print_json
 
 if TYPE_CHECKING:
     from fixionmail.ops.audit import AuditStep
     from fixionmail.ops.connection import RedisReader
+    from fixionmail.ops.views import Finding
 
 IDS_SHOWN = 5
 
@@ -29,22 +30,21 @@ def audit(as_json: AsJson = False, redis_url: RedisUrl = None, key_prefix: KeyPr
         findings = [asdict(finding) for finding in last.findings]
         print_json({"findings": findings, "looked_at": last.total, "commands": last.commands})
     elif last.findings:
-        print_table(
-            ("jobs", "what", "why", "ids"),
-            (
-                (
-                    f"{finding.count:,}",
-                    finding.title,
-                    finding.cause,
-                    ", ".join(finding.subjects[:IDS_SHOWN]) + (" …" if finding.count > IDS_SHOWN else ""),
-                )
-                for finding in last.findings
-            ),
-        )
+        for finding in last.findings:
+            _tell(finding)
     else:
         typer.echo(f"Nothing is wrong: {last.total:,} keys and entries agree.")
     if last.findings:
         raise typer.Exit(1)
+
+
+def _tell(finding: Finding) -> None:
+    ids = ", ".join(map(clean, finding.subjects[:IDS_SHOWN]))
+    typer.echo(finding.title)
+    typer.echo(f"  {finding.cause}")
+    typer.echo(f"  {ids}{' ...' if finding.count > IDS_SHOWN else ''}")
+    for cure in finding.cures:
+        typer.echo(f"  {cure.automatic or cure.label + '.'}")
 
 
 def _run(reader: RedisReader, *, tell: bool) -> AuditStep:

@@ -1,0 +1,201 @@
+"""``jobs``, ``queues``, ``workers`` and ``audit``: the real command line, on any RQ deployment, with no database."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from rq import Queue
+
+from fixionmail.jobs.worker import enqueue_many
+from tests.commands import Ended, command, environment, run, until
+from tests.integration.worker.functions import HERE
+from tests.integration.worker.jobs import new
+from tests.integration.worker.servers import RedisServer, free_port
+from tests.integration.worker.workers import Workers
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def redis(server: RedisServer) -> Iterator[Redis]:
+    with Redis.from_url(server.url) as client:
+        client.flushall()
+        yield client
+
+
+class Looker:
+    """Runs a command against the server, in an empty home."""
+
+    def __init__(self, home: Path, url: str) -> None:
+        self.home, self.url = home, url
+
+    def __call__(self, *arguments: str) -> Ended:
+        return run(self.home, *arguments, "--redis-url", self.url)
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        ended = self(*arguments, "--json")
+        assert ended.code == code, ended
+        document = ended.json()
+        assert document["schema"] == 1
+        return document
+
+
+@pytest.fixture
+def look(redis: Redis, server: RedisServer, tmp_path: Path) -> Looker:
+    return Looker(tmp_path / "home", server.url)
+
+
+def three_jobs(redis: Redis) -> None:
+    queue = Queue("reports", connection=redis)
+    queue.enqueue(f"{HERE}.add", 1, 2, job_id="waits")
+    queue.enqueue_in(timedelta(hours=3), f"{HERE}.add", 1, 2, job_id="later")
+    queue.enqueue(f"{HERE}.add", 1, 2, job_id="unwanted").cancel()
+
+
+def test_queues_and_workers_are_listed(redis: Redis, look: Looker) -> None:
+    three_jobs(redis)
+    redis.sadd("rq:workers", "rq:worker:killed")
+
+    (queue,) = look.json("queues", "list")["queues"]
+    (worker,) = look.json("workers", "list")["workers"]
+
+    assert (queue["name"], queue["waiting"], queue["scheduled"], queue["canceled"]) == ("reports", 1, 1, 1)
+    assert queue["oldest_waiting_at"].endswith("+00:00")
+    assert (worker["name"], worker["health"]) == ("killed", "dead")
+    assert "reports: 1 scheduled; 1 canceled" in look("queues", "list").out
+    assert "dead" in look("workers", "list").out
+
+
+def test_jobs_are_listed_filtered_and_paged(redis: Redis, look: Looker) -> None:
+    three_jobs(redis)
+
+    everything = look.json("jobs", "list", "--limit", "2")
+    rest = look.json("jobs", "list", "--limit", "2", "--after", everything["next"])
+
+    assert everything["total"] == rest["total"] == 3
+    assert {row["job_id"] for row in everything["jobs"] + rest["jobs"]} == {"waits", "later", "unwanted"}
+    assert [row["job_id"] for row in look.json("jobs", "list", "state:queued")["jobs"]] == ["waits"]
+    found = look.json("jobs", "search", "id:wanted")
+    assert ([row["job_id"] for row in found["jobs"]], found["searched"]) == (["unwanted"], 3)
+    shown = look("jobs", "list", "state:queued queue:reports")
+    assert f"{HERE}"[:20] in shown.out
+    assert "1 of 1 jobs." in shown.out
+
+
+def test_a_job_is_shown_and_an_unknown_one_is_a_problem(redis: Redis, look: Looker) -> None:
+    three_jobs(redis)
+
+    shown, unknown = look("jobs", "show", "waits"), look("jobs", "show", "nobody")
+
+    assert shown.code == 0
+    assert "queued on reports, 1 of 1 from the head" in shown.out
+    assert "pickled, " in shown.out
+    assert look.json("jobs", "show", "waits")["job"]["state"] == "queued"
+    assert unknown.code == 1
+    assert "Nothing in this Redis knows a job 'nobody'" in unknown.err
+
+
+def test_failures_are_grouped_and_are_a_problem(
+    redis: Redis, look: Looker, server: RedisServer, tmp_path: Path
+) -> None:
+    assert look.json("jobs", "failures")["groups"] == []
+    enqueue_many(redis, "stories", [new(f"job-{n}", "boom") for n in range(3)])
+    workers = Workers(server.url, tmp_path)
+    workers.start(burst=True).join()
+
+    groups = look.json("jobs", "failures", code=1)["groups"]
+
+    assert [(group["error"], group["count"]) for group in groups] == [("ValueError: the mill is broken", 3)]
+    assert "3 failed jobs in 1 groups." in look("jobs", "failures").out
+
+
+def test_an_audit_is_silent_or_names_what_is_wrong(redis: Redis, look: Looker) -> None:
+    three_jobs(redis)
+    well = look("audit")
+    assert (well.code, well.out.startswith("Nothing is wrong")) == (0, True)
+    redis.delete("rq:queue:reports")
+
+    (finding,) = look.json("audit", code=1)["findings"]
+
+    assert (finding["kind"], finding["subjects"]) == ("record-without-entry", ["waits"])
+    assert "Jobs on record and in no list or registry: 1" in look("audit").out
+
+
+def test_hostile_text_neither_steers_the_terminal_nor_breaks_the_table(redis: Any, look: Looker) -> None:
+    redis.sadd("rq:queues", "rq:queue:[/]")
+    redis.rpush("rq:queue:[/]", "x")
+    redis.hset(
+        "rq:job:x", mapping={"status": "queued", "description": b"[red]\x1b[31m\xff('[/]')", "origin": "[/]"}
+    )
+
+    for words in (("jobs", "list"), ("queues", "list"), ("jobs", "show", "x"), ("audit",)):
+        shown = look(*words)
+        assert shown.code == 0, shown
+        assert "\x1b" not in shown.out
+    assert "[red]" in look("jobs", "list").out
+
+
+@pytest.mark.parametrize("words", [("queues", "list"), ("workers", "list"), ("jobs", "list"), ("audit",)])
+def test_a_redis_that_is_away_is_exit_code_4(tmp_path: Path, words: tuple[str, ...]) -> None:
+    port = free_port()
+
+    ended = run(tmp_path, *words, "--redis-url", f"redis://:secret-pw@127.0.0.1:{port}")
+
+    assert ended.code == 4
+    assert ended.err.strip() == f"Nothing listens at 127.0.0.1:{port}/0: the connection is refused."
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--redis-url", "http://x"), "--redis-url must start with redis://"),
+        ((), "There is no Redis to look at: set REDIS_URL, or name one with --redis-url."),
+        (("--redis-url", "redis://127.0.0.1:1", "--key-prefix", "a b"), "is no prefix of RQ's"),
+    ],
+)
+def test_what_cannot_be_meant_is_exit_code_2(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    ended = run(tmp_path, "queues", "list", *words)
+
+    assert ended.code == 2
+    assert said in ended.err
+
+
+def test_a_wrong_filter_is_exit_code_2(look: Looker) -> None:
+    ended = look("jobs", "list", "state:lost")
+
+    assert ended.code == 2
+    assert "There is no state 'lost'." in ended.err
+
+
+def test_watching_prints_a_document_a_line_until_it_is_interrupted(redis: Redis, look: Looker) -> None:
+    three_jobs(redis)
+    look.home.mkdir()
+    words = ("queues", "list", "--json", "--watch", "--redis-url", look.url)
+    lines = look.home / "lines"
+    with (
+        lines.open("w") as out,
+        subprocess.Popen(command(*words), env=environment(look.home), stdout=out) as watching,
+    ):
+        until(lambda: lines.read_text().count("\n") >= 2, "two looks")
+        watching.send_signal(signal.SIGINT)
+        ends_by = time.monotonic() + 20
+        code = watching.wait(20)
+
+    assert time.monotonic() < ends_by
+    assert code == 130
+    assert {json.loads(line)["queues"][0]["name"] for line in lines.read_text().splitlines()} == {"reports"}
