@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fixionmail.errors import InputError
 
+WISHES = ("intensity", "length", "language")
 MILDEST, FIERCEST, USUAL_INTENSITY = 1, 5, 3
 SHORTEST, LONGEST, USUAL_LENGTH = 300, 3_000, 900
 """Words."""

@@ -36,6 +36,13 @@ DeliveryTime = Annotated[
 Genre = Annotated[str | None, typer.Option(metavar="TEXT", help="What kind of stories.")]
 Setting = Annotated[str | None, typer.Option(metavar="TEXT", help="Where they take place.")]
 Character = Annotated[str | None, typer.Option(metavar="TEXT", help="Who is in them.")]
+Intensity = Annotated[
+    str | None, typer.Option(metavar="1-5", help="How fierce they are: 1 is gentle, 3 is usual.")
+]
+Length = Annotated[
+    str | None, typer.Option(metavar="WORDS", help="How long they are: 300 to 3000, usually 900.")
+]
+Language = Annotated[str | None, typer.Option(metavar="NAME", help="English, German, French, ...")]
 
 
 class State(StrEnum):
@@ -56,6 +63,9 @@ def add(
     genre: Genre = None,
     setting: Setting = None,
     character: Character = None,
+    intensity: Intensity = None,
+    length: Length = None,
+    language: Language = None,
     as_json: AsJson = False,
 ) -> None:
     """Sign somebody up, or take a removed one back. Exit code 1 when they are signed up already."""
@@ -66,7 +76,7 @@ def add(
         email=email,
         timezone=timezone,
         delivery_time=delivery_time,
-        preferences=_preferences(genre, setting, character),
+        preferences=_preferences(genre, setting, character, intensity, length, language),
     )
     with opened_store() as store:
         (answer,) = service.add(store, [wanted], datetime.now(UTC))
@@ -193,6 +203,9 @@ def change(
     genre: Genre = None,
     setting: Setting = None,
     character: Character = None,
+    intensity: Intensity = None,
+    length: Length = None,
+    language: Language = None,
     as_json: AsJson = False,
 ) -> None:
     """Change when and what somebody gets; an empty text ("") takes a preference back."""
@@ -200,7 +213,8 @@ def change(
     from fixionmail.subscribers.sign_up import check_delivery_time, check_preference, check_timezone
 
     wanted = {
-        name: check_preference(name, text) for name, text in _preferences(genre, setting, character).items()
+        name: check_preference(name, text)
+        for name, text in _preferences(genre, setting, character, intensity, length, language).items()
     }
     with opened_store() as store:
         changed = service.change(
@@ -214,10 +228,11 @@ def change(
     _tell_change(changed, "is changed", as_json)
 
 
-def _preferences(genre: str | None, setting: str | None, character: str | None) -> dict[str, str]:
-    """Those that were named."""
-    named = {"genre": genre, "setting": setting, "character": character}
-    return {name: text for name, text in named.items() if text is not None}
+def _preferences(*texts: str | None) -> dict[str, str]:
+    """Those that were named; ``texts`` are in the order of the known ones."""
+    from fixionmail.subscribers.sign_up import PREFERENCES
+
+    return {name: text for name, text in zip(PREFERENCES, texts, strict=True) if text is not None}
 
 
 def _tell_change(changed: Changed, words: str, as_json: bool) -> None:

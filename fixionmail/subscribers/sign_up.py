@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from fixionmail.errors import InputError
 from fixionmail.mail.addresses import check_address
 from fixionmail.schedule import parse_time, zone
+from fixionmail.wishes import WISHES, check_wish
 
-PREFERENCES = ("genre", "setting", "character")
+PREFERENCES = ("genre", "setting", "character", "intensity", "length", "language")
 MAX_PREFERENCE = 500
 """Characters of one preference; a few sentences."""
 
@@ -77,17 +78,17 @@ def check_delivery_time(text: str) -> str:
 
 
 def check_preference(name: str, text: str) -> str:
-    """A preference on one line.
+    """A preference on one line; intensity, length and language within their bounds.
 
     Raises:
-        InputError: it is too long, or holds what is not text.
+        InputError: it is too long or out of bounds, or holds what is not text.
     """
     line = " ".join(text.split())
     if len(line) > MAX_PREFERENCE:
         raise InputError(f"The {name} has {len(line)} characters; {MAX_PREFERENCE} are allowed.")
     if _NO_TEXT.search(line):
         raise InputError(f"The {name} holds control characters or bytes that are not text.")
-    return line
+    return check_wish(name, line) if name in WISHES else line
 
 
 def _shown(text: str) -> str:
