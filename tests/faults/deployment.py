@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, LiteralString
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -50,10 +51,10 @@ class Deployment:
     def run(
         self, kind: str, *arguments: str, fault: str = "", **settings: str
     ) -> AbstractContextManager[subprocess.Popen[str]]:
-        """``fixionmail run`` of this kind while inside; ``fault`` as in :mod:`fixionmail.faults`."""
-        return commands.running(
-            self.home, "run", kind, *arguments, FIXIONMAIL_FAULT=fault, **{**self.settings, **settings}
-        )
+        """``fixionmail run`` of this kind while inside; ``fault``, as in :mod:`fixionmail.faults`, strikes once."""
+        struck = self.home / f"struck-{uuid4().hex}"
+        faults = {"FIXIONMAIL_FAULT": fault, "FIXIONMAIL_FAULT_ONCE": str(struck)} if fault else {}
+        return commands.running(self.home, "run", kind, *arguments, **{**self.settings, **faults, **settings})
 
     @property
     def settings(self) -> dict[str, str]:
@@ -75,13 +76,13 @@ class Deployment:
         """What our processes have said so far."""
         return (self.home / "command.log").read_text()
 
-    def add_readers(self, count: int, *, ago: timedelta = timedelta(minutes=1), timezone: str = "UTC") -> None:
+    def add_readers(
+        self, count: int, *, ago: timedelta = timedelta(minutes=1), timezone: str = "UTC"
+    ) -> None:
         """Subscribers whose next story was due that long ago, to the minute."""
         at = datetime.now(UTC) - ago
         local = at.astimezone(ZoneInfo(timezone))
-        due = next(
-            occurrences(timezone=timezone, delivery_time=f"{local:%H:%M}", from_date=local.date())
-        )
+        due = next(occurrences(timezone=timezone, delivery_time=f"{local:%H:%M}", from_date=local.date()))
         rows = [
             replace(new_subscriber(timezone=timezone), delivery_time=f"{local:%H:%M}", due=due)
             for _ in range(count)
