@@ -173,11 +173,14 @@ def _show(looks: Sequence[ProcessLook]) -> None:
             "" if look.cpu is None else f"{look.cpu:.1f} %",
             "" if look.rss is None else f"{look.rss / 2**20:.0f} MB",
             str(look.restarts),
-            "; ".join(filter(None, (look.last_end, look.note))),
+            look.last_end,
         ]
         for look in looks
     ]
     print_table(("process", "state", "pid", "up", "cpu", "memory", "restarts", "last end"), rows)
+    for note in sorted({look.note for look in looks if look.note}):
+        names = ", ".join(look.name for look in looks if look.note == note)
+        typer.echo(f"! {names}: {note}")
 
 
 def _duration(seconds: float) -> str:

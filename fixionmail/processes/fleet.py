@@ -26,7 +26,7 @@ from fixionmail.processes.spec import KINDS, PROGRAMS, ProcessSpec, kind_of, nam
 from fixionmail.processes.supervisor import log_file
 from fixionmail.settings import Settings
 
-UNSUPERVISED = "its supervisor has died; the next start, stop or restart begins another one"
+UNSUPERVISED = "not supervised: its supervisor has died; any start, stop or restart begins another one"
 SETTLE_SECONDS = 45.0
 """A stop may take half a minute, a first start of Postgres some seconds."""
 BEGIN_SECONDS = 15.0

@@ -19,6 +19,9 @@ from fixionmail.processes.identity import Identity, find, identify
 from fixionmail.processes.logs import last_lines
 from fixionmail.processes.spec import ProcessSpec, without_settings
 
+UNKNOWN_END = "ended; its exit code went to an earlier supervisor"
+LONGEST_WORDS = 500
+
 
 class Handle(Protocol):
     """What a supervisor does with a process, whatever it is."""
@@ -72,7 +75,7 @@ class Child:
             return None
         words = in_words(code)
         if code > 0 and (said := self._last_line()):
-            return f"{words}: {said}"
+            return f"{words}: {said[:LONGEST_WORDS]}"
         return words
 
     def ask_to_stop(self) -> None:
@@ -106,7 +109,7 @@ class Adopted:
         """See :class:`Handle`; only a parent learns the exit code."""
         if find(self._identity):
             return None
-        return "ended; with what exit code is not known, because an earlier supervisor had started it"
+        return UNKNOWN_END
 
     def ask_to_stop(self) -> None:
         """See :class:`Handle`."""
@@ -169,12 +172,13 @@ class BundledServer:
                 process.kill()
 
     def _stop(self, errand: Callable[[], object]) -> None:
-        self._errand.join()
         self._stopping = True
-        self._errand = self._run(errand)
+        self._errand = self._run(errand, after=self._errand)
 
-    def _run(self, errand: Callable[[], object]) -> threading.Thread:
+    def _run(self, errand: Callable[[], object], after: threading.Thread | None = None) -> threading.Thread:
         def run() -> None:
+            if after:
+                after.join()
             try:
                 errand()
             except FixionMailError as error:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import structlog
 
-from fixionmail.processes.handles import Handle
+from fixionmail.processes.handles import UNKNOWN_END, Handle
 from fixionmail.processes.ledger import Record, Wanted
 from fixionmail.processes.pace import Pace
 from fixionmail.processes.spec import ProcessSpec
@@ -65,7 +65,7 @@ class Keeper:
         if self._stop_asked is not None:
             if self._was_killed:
                 how = f"did not stop within {self._pace.stop_limit:g} s and was killed"
-            elif how in ("exit code 0", "killed by SIGTERM"):
+            elif how in ("exit code 0", "killed by SIGTERM", UNKNOWN_END):
                 how = "stopped"
             self.record = replace(self.record, last_end=how, identity=None, early_ends=0)
             self._stop_asked, self._was_killed, self._next_start = None, False, now

@@ -24,16 +24,19 @@ def put_away(log: Path, *, larger_than: int, keep: int) -> bool:
     Raises:
         OSError: there is no room for the copy, or it may not be written; the log is as it was.
     """
+    draft = log.with_name(f"{log.name}.new")
     try:
         with log.open("r+b") as current:
             if os.fstat(current.fileno()).st_size <= larger_than:
                 return False
-            draft = log.with_name(f"{log.name}.new")
             with draft.open("wb") as copy:
                 shutil.copyfileobj(current, copy, READ_BYTES)
             current.truncate(0)
     except FileNotFoundError:
         return False
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
     for number in range(keep - 1, 0, -1):
         with suppress(FileNotFoundError):
             _archive(log, number).replace(_archive(log, number + 1))

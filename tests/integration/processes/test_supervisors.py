@@ -16,6 +16,7 @@ import pytest
 
 from fixionmail.errors import EngineError
 from fixionmail.processes.fleet import UNSUPERVISED, Fleet
+from fixionmail.processes.handles import UNKNOWN_END
 from fixionmail.processes.identity import Identity, find, identify
 from fixionmail.processes.ledger import Ledger, Seen
 from fixionmail.processes.supervisor import supervising
@@ -169,9 +170,7 @@ class TestAfterAKill:
         assert (seen(fleet, "worker-1").pid, seen(fleet, "worker-1").note) == (pid, "")
         os.kill(pid, signal.SIGKILL)
         until(lambda: seen(fleet, "worker-1").restarts == 1, "a restart")
-        assert seen_as(fleet, "worker-1", "running").last_end.startswith(
-            "ended; with what exit code is not known"
-        )
+        assert seen_as(fleet, "worker-1", "running").last_end == UNKNOWN_END
 
     def test_an_adopted_process_is_asked_to_stop_as_any_other(self, home: Path) -> None:
         fleet = fleet_of(home, FINISHES)
@@ -181,7 +180,7 @@ class TestAfterAKill:
 
         fleet.settled(fleet.stop("worker-1"))
 
-        assert seen(fleet, "worker-1").state == "stopped"
+        assert (seen(fleet, "worker-1").state, seen(fleet, "worker-1").last_end) == ("stopped", "stopped")
         assert "finished what it had begun" in fleet.log("worker-1").tail(2)
 
     def test_what_died_in_the_meantime_is_shown_as_failed_and_started_by_the_next_one(
