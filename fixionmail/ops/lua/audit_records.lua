@@ -2,8 +2,10 @@
 -- ARGV: prefix, cursor of the server's scan.
 -- Returns: cursor, keys seen, ids whose record says queued, counts of (status, queue) found where they say they are,
 -- and records that are nowhere: (id, status, queue).
-local BUDGET_SECONDS, PART = 0.005, 100
-local began, cursor, seen = os.clock(), ARGV[2], 0
+local BUDGET_SECONDS, PART = 0.004, 100
+local clock = os and os.clock or function() return 0 end -- the server's own TIME stands still in a script
+local SEEN_LIMIT = os and 5000 or 500
+local began, cursor, seen = clock(), ARGV[2], 0
 local start = prefix .. ':job:'
 local queued, confirmed, lost = {}, {}, {}
 
@@ -31,7 +33,7 @@ repeat
   cursor = found[1]
   for _, key in ipairs(found[2]) do visit(key) end
   seen = seen + PART
-until cursor == '0' or os.clock() - began > BUDGET_SECONDS
+until cursor == '0' or seen >= SEEN_LIMIT or clock() - began > BUDGET_SECONDS
 
 local counts = {}
 for place, count in pairs(confirmed) do

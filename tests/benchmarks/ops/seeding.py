@@ -56,7 +56,9 @@ def tracebacks(count: int) -> list[str]:
         "MemoryError",
     )
     chance = random.Random(7)
-    frames = "".join(f'  File "/srv/app/shop/step{n}.py", line {n * 7}, in step{n}\n    step()\n' for n in range(12))
+    frames = "".join(
+        f'  File "/srv/app/shop/step{n}.py", line {n * 7}, in step{n}\n    step()\n' for n in range(12)
+    )
     return [
         f"Traceback (most recent call last):\n{frames}"
         + kinds[at % len(kinds)].format(n=chance.randrange(1, 250), id=f"{chance.getrandbits(64):016x}")
@@ -89,8 +91,14 @@ def _workers(client: Redis, now: datetime) -> None:
         pipeline.hset(
             key,
             mapping={
-                **{"birth": _text(now), "last_heartbeat": _text(now), "queues": queue, "pid": 1000 + number},
-                **{"hostname": f"host-{number % 5}", "version": "3.0.0", "state": "busy", "ip_address": ""},
+                "birth": _text(now),
+                "last_heartbeat": _text(now),
+                "queues": queue,
+                "pid": 1000 + number,
+                "hostname": f"host-{number % 5}",
+                "version": "3.0.0",
+                "state": "busy",
+                "ip_address": "",
             },
         )
         pipeline.expire(key, 480)
@@ -98,14 +106,26 @@ def _workers(client: Redis, now: datetime) -> None:
         pipeline.zadd(f"rq:wip:{queue}", {member: int(now.timestamp()) + 90})
         pipeline.hset(
             f"rq:execution:{member}",
-            mapping={"id": execution, "job_id": job_id, "created_at": now.timestamp(), "worker_name": name},
+            mapping={
+                "id": execution,
+                "job_id": job_id,
+                "created_at": now.timestamp(),
+                "last_heartbeat": now.timestamp(),
+                "worker_name": name,
+            },
         )
         pipeline.zadd(f"rq:executions:{job_id}", {execution: now.timestamp() + 150})
         pipeline.hset(
             f"rq:job:{job_id}",
             mapping={
-                **{"status": "started", "origin": queue, "started_at": _text(now), "worker_name": name},
-                **{"description": "shop.tasks.work()", "timeout": 180, "enqueued_at": _text(now), "data": b""},
+                "status": "started",
+                "origin": queue,
+                "started_at": _text(now),
+                "worker_name": name,
+                "description": "shop.tasks.work()",
+                "timeout": 180,
+                "enqueued_at": _text(now),
+                "data": b"",
             },
         )
     pipeline.execute()
