@@ -72,6 +72,11 @@ class Deployment:
         }
 
     @property
+    def python_path(self) -> str:
+        """Where our processes find this code."""
+        return str(Path(__file__).parents[2])
+
+    @property
     def log(self) -> str:
         """What our processes have said so far."""
         return (self.home / "command.log").read_text()
