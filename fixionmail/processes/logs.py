@@ -7,7 +7,6 @@ microseconds between the last copy and the cut is lost.
 
 from __future__ import annotations
 
-import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -24,11 +23,11 @@ def put_away(log: Path, *, larger_than: int, keep: int) -> bool:
     Raises:
         OSError: there is no room for the copy, or it may not be written; the log is as it was.
     """
+    if _size(log) <= larger_than:
+        return False
     draft = log.with_name(f"{log.name}.new")
     try:
         with log.open("r+b") as current:
-            if os.fstat(current.fileno()).st_size <= larger_than:
-                return False
             with draft.open("wb") as copy:
                 shutil.copyfileobj(current, copy, READ_BYTES)
             current.truncate(0)
@@ -59,8 +58,11 @@ class LogReader:
     def tail(self, lines: int) -> list[str]:
         """The last lines, a quarter of a megabyte at most; :meth:`news` goes on after them."""
         self._before, self._offset = self._archives()[:1], _size(self._log)
-        begin = max(0, self._offset - READ_BYTES)
-        text = _read(self._log, begin, self._offset - begin)
+        for size in (LINE_BYTES, READ_BYTES):
+            begin = max(0, self._offset - size)
+            text = _read(self._log, begin, self._offset - begin)
+            if text.count(b"\n") > lines:
+                break
         if begin == 0 and text.count(b"\n") < lines:  # put away a moment ago
             older = _archive(self._log, 1)
             missing = READ_BYTES - len(text)
