@@ -9,7 +9,7 @@ import struct
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -29,12 +29,16 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One answer. ``sent_bytes`` below the body's length cuts the connection in the middle of the body."""
+    """One answer. ``sent_bytes`` below the body's length cuts the connection in the middle of the body.
+
+    With ``stream`` the body is what it yields, piece by piece; it may raise ConnectionCutError in between.
+    """
 
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     sent_bytes: int | None = None
+    stream: Iterator[bytes] | None = None
 
 
 class ConnectionCutError(Exception):
@@ -179,10 +183,23 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, reply: Reply) -> None:
         head = [f"HTTP/1.1 {reply.status} {self.responses.get(reply.status, ('Unknown',))[0]}"]
         head += [f"{name}: {value}" for name, value in reply.headers.items()]
+        if reply.stream is not None:
+            self.wfile.write("\r\n".join([*head, "transfer-encoding: chunked", "", ""]).encode("latin-1"))
+            self._send_pieces(reply.stream)
+            return
         head += [f"content-length: {len(reply.body)}", "", ""]
         self.wfile.write("\r\n".join(head).encode("latin-1") + reply.body[: reply.sent_bytes])
         if reply.sent_bytes is not None:
             self._reset()
+
+    def _send_pieces(self, pieces: Iterator[bytes]) -> None:
+        try:
+            for piece in pieces:
+                self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        except ConnectionCutError:
+            self._reset()
+            return
+        self.wfile.write(b"0\r\n\r\n")
 
     def _reset(self) -> None:
         self.close_connection = True

@@ -90,10 +90,14 @@ def status_failure(provider: str, status: int, headers: Mapping[str, str], words
     failure = _failure(status, words)
     return ModelError(
         failure,
-        f"{provider} answered {status}: {' '.join(words.split())[:300] or 'nothing more'}.",
+        f"{provider} answered {status}: {_sentence(words)}",
         wait_seconds=retry_after(headers),
         usage=NOTHING_BILLED,
     )
+
+
+def _sentence(words: str) -> str:
+    return (" ".join(words.split())[:300].rstrip(".") or "nothing more") + "."
 
 
 def _failure(status: int, words: str) -> Failure:
@@ -136,9 +140,7 @@ def broken_off(provider: str, error: Exception) -> ModelError:
 
 def declined(provider: str, words: str, usage: Usage | None) -> ModelError:
     """The model, or a filter before it, would not."""
-    return ModelError(
-        Failure.REFUSED, f"{provider} declined: {' '.join(words.split())[:200] or 'no word'}.", usage=usage
-    )
+    return ModelError(Failure.REFUSED, f"{provider} declined: {_sentence(words)}", usage=usage)
 
 
 def truncated(provider: str, max_tokens: int, usage: Usage | None) -> ModelError:
