@@ -134,5 +134,7 @@ def _no_connection(error: Exception, text: str, place: str, *, tls: bool) -> str
     if isinstance(cause, ssl.SSLError) or "ssl" in text.lower():
         return f"TLS with {place} fails: {text}. A server without TLS is reached with redis:// instead of rediss://."
     if not tls and any(words in text.lower() for words in ("closed by server", "reset by peer")):
-        return f"{place} closed the connection. A server with TLS is reached with rediss:// instead of redis://."
+        return (
+            f"{place} closed the connection. A server with TLS is reached with rediss:// instead of redis://."
+        )
     return f"Redis at {place} cannot be reached: {text}."

@@ -102,7 +102,7 @@ class PauseView:
 
 @dataclass(frozen=True, kw_only=True)
 class QueueView:
-    """One queue. ``limbo``: ids in RQ's intermediate list, popped and not yet started.
+    """One queue. ``limbo``: ids in RQ's intermediate list that no worker has begun to start.
 
     ``minutes``: newest last, empty where nothing counts (a stock RQ deployment); rates are jobs a minute over the
     last five whole minutes, None where unknown.

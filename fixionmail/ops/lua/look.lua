@@ -5,6 +5,7 @@ local EXECUTIONS = tonumber(ARGV[2])
 local MEMBERS_LIMIT = 5000 -- of one set that is read as a whole
 local QUEUES_LIMIT, WORKERS_LIMIT = 500, 1000
 local HELD = 10 -- entries looked at for the oldest one
+local LIMBO_SEEN = 200
 local MINUTES, ALL_MINUTES = 60, 600 -- of one queue, and of all together
 local FACTS = {}
 for name in string.gmatch([[redis_version valkey_version server_name redis_mode role used_memory maxmemory
@@ -120,10 +121,16 @@ local function first_known(ids, field)
   return false
 end
 
-local function limbo_since(key)
-  local ids = ask('LRANGE', key, 0, HELD - 1) or {}
-  local seen = ids[1] and ask('GET', key .. ':first_seen:' .. ids[1])
-  return cut(seen) or first_known(ids, 'enqueued_at')
+-- How many jobs were taken off the queue and not begun to be started, and since when the first of them waits. A worker
+-- of RQ's enters the execution at once, and takes the id out of this list only in the process that runs the job.
+local function limbo_of(key)
+  local count, first = size('LLEN', key), nil
+  if count == 0 then return 0, false end
+  for _, id in ipairs(ask('LRANGE', key, 0, LIMBO_SEEN - 1) or {}) do
+    if size('EXISTS', prefix .. ':executions:' .. id) == 1 then count = count - 1 else first = first or id end
+  end
+  local seen = first and ask('GET', key .. ':first_seen:' .. first)
+  return count, cut(seen) or first_known({first}, 'enqueued_at')
 end
 
 -- When the entries whose lease ends first were started.
@@ -150,15 +157,15 @@ end
 
 local function queue_of(name)
   local list, leases = queue_prefix .. name, prefix .. ':wip:' .. name
-  local limbo = list .. ':intermediate'
+  local limbo, limbo_since = limbo_of(list .. ':intermediate')
   local head = ask('LRANGE', list, 0, HELD - 1) or {}
   local counts = {size('LLEN', list), size('ZCARD', leases), size('ZCOUNT', leases, '0', now_value),
-                  size('LLEN', limbo)}
+                  limbo}
   for i, state in ipairs({'failed', 'finished', 'deferred', 'scheduled', 'canceled'}) do
     counts[4 + i] = size('ZCARD', prefix .. ':' .. state .. ':' .. name)
   end
   return {name, counts, head[1] or false, first_known(head, 'enqueued_at'),
-          counts[2] > 0 and starts(leases) or {}, counts[4] > 0 and limbo_since(limbo) or false,
+          counts[2] > 0 and starts(leases) or {}, limbo_since,
           cut(ask('HGET', 'fm:paused', name)),
           minutes_of(name, math.max(6, math.min(MINUTES, math.floor(ALL_MINUTES / #names))))}
 end

@@ -211,6 +211,19 @@ def test_a_job_that_a_killed_worker_took_is_in_limbo(redis: Any, reader: RedisRe
     assert reports.oldest_limbo_at is not None
 
 
+def test_a_job_that_a_stock_worker_is_about_to_run_is_not_in_limbo(redis: Any, reader: RedisReader) -> None:
+    queue = Queue("reports", connection=redis)
+    queue.enqueue(f"{HERE}.add", 1, 2, job_id="taken")
+    redis.lmove("rq:queue:reports", "rq:queue:reports:intermediate")
+    worker = StockWorker([queue], connection=redis, name="stock")
+    worker.register_birth()
+    worker.prepare_execution(queue.fetch_job("taken"))
+
+    reports = queue_of(look(reader), "reports")
+
+    assert (reports.limbo, reports.oldest_limbo_at, reports.running) == (0, None, 1)
+
+
 def test_a_deployment_of_rq_2_is_read_as_it_is(old_deployment: Redis, reader: RedisReader) -> None:
     seen = look(reader)
 
