@@ -50,6 +50,7 @@ bench: setup
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@$(BIN)/python -m tests.benchmarks.tick
 	@$(BIN)/python -m tests.benchmarks.worker
+	@$(BIN)/python -m tests.benchmarks.ops
 
 # Real processes under random faults, then an independent count: make chaos SECONDS=600 SEED=7 SUBSCRIBERS=10000
 chaos: setup
