@@ -13,11 +13,14 @@ from fixionmail import __version__
 from fixionmail.commands import (
     audit,
     config,
+    console,
     db,
     deliveries,
     demo,
+    doctor,
     health,
     jobs,
+    metrics,
     processes,
     queues,
     redis,
@@ -25,6 +28,7 @@ from fixionmail.commands import (
     status,
     subscribers,
     up,
+    watch,
     workers,
 )
 from fixionmail.commands.output import clean
@@ -41,8 +45,12 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(demo.demo)
 app.command()(run.run)
+app.command()(console.console)
 app.command()(status.status)
 app.command()(health.health)
+app.command()(doctor.doctor)
+app.command()(metrics.metrics)
+app.command()(watch.watch)
 app.add_typer(subscribers.app, name="subscribers")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(jobs.app, name="jobs")

@@ -33,7 +33,7 @@ def status(
 
     settings = load_settings()
     if not watch:
-        seen = _look(settings)
+        seen = look_at(settings)
         if as_json:
             print_json(seen.to_json())
         else:
@@ -41,15 +41,16 @@ def status(
         return
     if as_json:
         while True:
-            print_json(_look(settings).to_json(), on_one_line=True)
+            print_json(look_at(settings).to_json(), on_one_line=True)
             time.sleep(WATCH_SECONDS)
-    with Live(view(_look(settings)), auto_refresh=False) as live:
+    with Live(view(look_at(settings)), auto_refresh=False) as live:
         while True:
             time.sleep(WATCH_SECONDS)
-            live.update(view(_look(settings)), refresh=True)
+            live.update(view(look_at(settings)), refresh=True)
 
 
-def _look(settings: Settings) -> Status:
+def look_at(settings: Settings) -> Status:
+    """One look at the deployment of these settings."""
     from fixionmail.ops.status import look
     from fixionmail.ops.target import redis_url_of
     from fixionmail.store import embedded, open_store

@@ -23,6 +23,18 @@ _KINDS = {
             ),
         ),
     ),
+    "DatabaseError": (
+        "database-strange",
+        "The database is not as this FixionMail made it",
+        16,
+        (Cure(label="see what differs", command="fixionmail db status"),),
+    ),
+    "UnreachableError": (
+        "database-unreachable",
+        "The bundled database does not run",
+        20,
+        (Cure(label="start everything", command="fixionmail up"),),
+    ),
     "DatabaseOutdatedError": ("migration-missing", "The database lacks migrations", 16, (_MIGRATE,)),
     "DatabaseNewerError": (
         "database-newer",

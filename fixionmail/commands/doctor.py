@@ -1,0 +1,60 @@
+"""``fixionmail doctor``: examine everything, and say what would mend it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from fixionmail.commands.output import AsJson, clean, print_json
+
+if TYPE_CHECKING:
+    from fixionmail.ops.doctor import Report
+    from fixionmail.ops.views import Finding
+
+_MARKS = {"ok": "ok     ", "found": "found  ", "failed": "failed ", "skipped": "skipped"}
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Examine settings, servers, queues, loops, deliveries, providers and this machine; nothing is changed.
+
+    Exit code 1 when something is wrong, 2 when a setting is, 4 when Redis or the database does not answer.
+    """
+    from fixionmail.ops.doctor import Doctor
+
+    report = Doctor().examine()
+    if as_json:
+        print_json(
+            {
+                "checks": [asdict(check) for check in report.checks],
+                "findings": [finding_json(finding) for finding in report.findings],
+            }
+        )
+    else:
+        _tell(report)
+    raise typer.Exit(report.exit_code)
+
+
+def finding_json(finding: Finding) -> dict[str, object]:
+    """A finding for scripts: as it is, its harm in words, and the key by which it is known again."""
+    return {**asdict(finding), "harm": finding.harm.name.lower(), "key": finding.key}
+
+
+def _tell(report: Report) -> None:
+    for check in report.checks:
+        typer.echo(clean(f"{_MARKS[check.state]} {check.name}: {check.words}"))
+    for finding in report.findings:
+        drill = f" [{finding.kind}]"
+        typer.echo("")
+        typer.echo(clean(f"{finding.harm.name}: {finding.title}{drill}"))
+        typer.echo(f"  {clean(finding.cause)}")
+        for line in finding.evidence:
+            typer.echo(f"    - {clean(line)}")
+        for cure in finding.cures:
+            words = f"{cure.label}: {cure.command}" if cure.command else cure.label
+            if cure.automatic:
+                words += f" ({cure.automatic})"
+            typer.echo(f"  > {clean(words)}")
+    if not report.findings:
+        typer.echo("\nAll is well.")

@@ -1,0 +1,262 @@
+"""The whole examination: every check of a snapshot, and those that take longer or ask outside. Changes nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fixionmail.errors import FixionMailError, SettingsError
+from fixionmail.ops import audit, machine, providers
+from fixionmail.ops.checks import Machine, find
+from fixionmail.ops.checks.rows import duplicates
+from fixionmail.ops.snapshot import Observer
+from fixionmail.ops.target import redis_url_of
+from fixionmail.ops.views import Cure, Finding, Harm, Snapshot
+from fixionmail.settings import Settings, load_settings
+
+DUPLICATE_DAYS = 7
+_OLDEST_REDIS = (6, 2)
+_OLDEST_POSTGRES = 15
+_FREE_COMMANDS = 500_000
+"""A month, on the smallest plan of Upstash."""
+_SETTING = re.compile(r"^([A-Z][A-Z0-9_]+) ")
+_UNREACHABLE = ("database-unreachable", "redis-refused", "redis-silent", "redis-unreachable", "redis-tls")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that was examined: ``ok``, ``found`` something, ``failed`` itself, or ``skipped`` and why."""
+
+    name: str
+    state: str
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What the examination came to; findings worst first."""
+
+    checks: tuple[Check, ...]
+    findings: tuple[Finding, ...]
+    snapshot: Snapshot | None = field(repr=False, default=None)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all is well, 1 something is wrong, 2 a setting is, 4 Redis or the database does not answer."""
+        kinds = {finding.kind for finding in self.findings}
+        if "setting-wrong" in kinds:
+            return 2
+        if kinds.intersection(_UNREACHABLE):
+            return 4
+        return int(
+            any(f.harm > Harm.NOTE for f in self.findings) or any(c.state == "failed" for c in self.checks)
+        )
+
+
+class Doctor:
+    """Examines one deployment; each check goes on whatever became of those before it.
+
+    Args:
+        env_file: settings beside the environment's.
+    """
+
+    def __init__(self, env_file: Path = Path(".env")) -> None:
+        self._env_file = env_file
+        self._checks: list[Check] = []
+        self._findings: dict[str, Finding] = {}
+        self._snapshot: Snapshot | None = None
+
+    def examine(self) -> Report:
+        """Take every step."""
+        settings = self._settings()
+        self._try("machine", lambda: self._look(settings))
+        self._try("mail provider", lambda: providers.mail(settings), _where_mail_goes(settings))
+        self._try("story provider", lambda: providers.stories(settings), settings.story_provider)
+        self._try("encryption", lambda: _in_the_open(settings))
+        worst_first = sorted(self._findings.values(), key=lambda f: (-f.harm, f.kind, f.subjects))
+        return Report(checks=tuple(self._checks), findings=tuple(worst_first), snapshot=self._snapshot)
+
+    def _settings(self) -> Settings:
+        """The settings; those that are wrong are taken as if they were not set."""
+        try:
+            settings = load_settings(self._env_file)
+        except SettingsError as error:
+            lines = str(error).splitlines()
+            self._add("settings", map(_wrong_setting, lines))
+            wrong = {match[1].lower() for line in lines if (match := _SETTING.match(line))}
+            defaults = {n: f.default for n, f in Settings.model_fields.items() if n in wrong}
+            file = self._env_file if self._env_file.is_file() else None
+            return Settings(_env_file=file, **defaults)  # type: ignore[call-arg]
+        self._checks.append(Check(name="settings", state="ok", words="all can be read"))
+        return settings
+
+    def _look(self, settings: Settings) -> Iterator[Finding]:
+        here = machine.look(settings.home)
+        try:
+            url = redis_url_of(settings)
+        except FixionMailError as error:
+            yield _wrong_setting(str(error))
+            url = None
+        observer = Observer(redis_url=url, settings=settings)
+        try:
+            self._snapshot = observer.look()
+            self._report_on(self._snapshot, here)
+            if self._snapshot.database.ok:
+                self._try("second mails", lambda: _second_mails(observer), f"the last {DUPLICATE_DAYS} days")
+            if self._snapshot.redis.ok:
+                self._try("entries of Redis", lambda: _audited(observer), "all agree")
+        finally:
+            observer.close()
+
+    def _report_on(self, seen: Snapshot, here: Machine) -> None:
+        found = [*find(seen, machine=here), *_versions(seen), *_budget(seen)]
+        for name, section, words in (
+            ("redis", seen.redis, _redis_in_words(seen)),
+            ("database", seen.database, _database_in_words(seen)),
+        ):
+            state = "ok" if section.ok else "failed" if section.error else "skipped"
+            self._checks.append(Check(name=name, state=state, words=section.error or section.absent or words))
+        self._add("conditions", found)
+
+    def _try(self, name: str, check: Callable[[], Iterable[Finding]], words: str = "") -> None:
+        """One check, whose own failure is told of and ends nothing."""
+        try:
+            self._add(name, check(), words)
+        except FixionMailError as error:
+            self._checks.append(Check(name=name, state="failed", words=" ".join(str(error).split())))
+        except Exception as error:  # a section of the report: the next check does not depend on it
+            self._checks.append(
+                Check(name=name, state="failed", words=f"the check itself failed: {type(error).__name__}")
+            )
+
+    def _add(self, name: str, findings: Iterable[Finding], words: str = "") -> None:
+        found = 0
+        for finding in findings:
+            found += finding.key not in self._findings
+            self._findings.setdefault(finding.key, finding)
+        self._checks.append(
+            Check(
+                name=name,
+                state="found" if found else "ok",
+                words=f"{found} found" if found else words or "nothing found",
+            )
+        )
+
+
+def _wrong_setting(sentence: str) -> Finding:
+    match = _SETTING.match(sentence)
+    name = match[1] if match else "settings"
+    return Finding(
+        kind="setting-wrong",
+        harm=Harm.LATE,
+        title=f"{name} cannot be used as it is",
+        cause=sentence,
+        subjects=(name,),
+        cures=(Cure(label="correct it; what is in force", command="fixionmail config"),),
+        drill=3 if name == "REDIS_URL" else None,
+    )
+
+
+def _second_mails(observer: Observer) -> Iterator[Finding]:
+    since = (datetime.now(UTC) - timedelta(days=DUPLICATE_DAYS)).date()
+    yield from duplicates(observer.store().deliveries.duplicates(since=since))
+
+
+def _audited(observer: Observer) -> Iterator[Finding]:
+    *_, last = audit.audit(observer.reader)
+    yield from last.findings
+
+
+def _versions(seen: Snapshot) -> Iterator[Finding]:
+    redis, database = seen.redis.value, seen.database.value
+    if redis and redis.flavour == "Redis" and _numbers(redis.version)[:2] < _OLDEST_REDIS:
+        yield _too_old("Redis", redis.version, "6.2")
+    if database and _numbers(database.version)[:1] < (_OLDEST_POSTGRES,):
+        yield _too_old("Postgres", database.version, str(_OLDEST_POSTGRES))
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
+def _too_old(product: str, version: str, wanted: str) -> Finding:
+    return Finding(
+        kind="server-too-old",
+        harm=Harm.RISK,
+        title=f"{product} {version} is too old",
+        cause=f"FixionMail is made for {product} {wanted} and newer.",
+        subjects=(product,),
+        cures=(Cure(label=f"update it to {wanted} or newer", command=f"{product} >= {wanted}"),),
+    )
+
+
+def _budget(seen: Snapshot) -> Iterator[Finding]:
+    """Upstash bills each command: what the present rate comes to in a month."""
+    redis = seen.redis.value
+    if redis and redis.flavour == "Upstash":
+        month = redis.commands_per_second * 30 * 86_400
+        if month > _FREE_COMMANDS:
+            yield Finding(
+                kind="command-budget",
+                harm=Harm.COST,
+                title=f"Redis commands at this rate: {month:,} a month",
+                cause=f"The smallest plan has {_FREE_COMMANDS:,}. Much of it may be other programs on this Redis.",
+                evidence=(f"{redis.commands_per_second:,} a second now",),
+                cures=(Cure(label="see who sends them", command="fixionmail workers list"),),
+            )
+
+
+def _in_the_open(settings: Settings) -> Iterator[Finding]:
+    """Passwords that travel unencrypted over a network."""
+    for name, secret, plain in (
+        ("REDIS_URL", settings.redis_url, ("redis",)),
+        ("SUPABASE_URL", settings.supabase_url, ("http",)),
+        ("APP_BASE_URL", settings.app_base_url, ("http",)),
+    ):
+        parts = urlsplit(secret.get_secret_value()) if secret else None
+        if parts and parts.scheme in plain and not _is_local(parts.hostname or ""):
+            yield Finding(
+                kind="unencrypted",
+                harm=Harm.RISK,
+                title=f"{name} is not encrypted",
+                cause=f"{parts.scheme}:// to {parts.hostname} shows secrets to everybody on the way.",
+                subjects=(name,),
+                cures=(Cure(label="use TLS", command=f"{name}={parts.scheme}s://…"),),
+            )
+
+
+def _is_local(host: str) -> bool:
+    return (
+        host in ("localhost", "::1")
+        or host.startswith("127.")
+        or host.endswith((".localhost", ".internal"))
+        or ("." not in host and ":" not in host)
+    )
+
+
+def _where_mail_goes(settings: Settings) -> str:
+    return "takes the key" if settings.resend_api_key else "the local outbox: no mail leaves this machine"
+
+
+def _redis_in_words(seen: Snapshot) -> str:
+    redis = seen.redis.value
+    if redis is None:
+        return ""
+    return (
+        f"{redis.flavour} {redis.version} at {seen.target.redis}, {redis.round_trip_seconds * 1000:.1f} ms, "
+        f"{redis.eviction_policy or 'unknown policy'}, {redis.persistence or 'unknown'} persistence"
+    )
+
+
+def _database_in_words(seen: Snapshot) -> str:
+    database = seen.database.value
+    if database is None:
+        return ""
+    return (
+        f"Postgres {database.version} at {seen.target.database}, {database.round_trip_seconds * 1000:.1f} ms, "
+        f"{database.subscribers:,} subscribers"
+    )

@@ -1,0 +1,84 @@
+"""Telling somebody of trouble: once when it has lasted, once when it is over, and again only when it comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from fixionmail.ops.views import Finding, Harm
+
+MAX_EVIDENCE = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """Something to tell: trouble that has ``begun``, or is ``over``."""
+
+    what: str
+    finding: Finding
+    at: datetime
+
+    def to_json(self, environment: str) -> dict[str, Any]:
+        """As a webhook gets it. ``environment``: which deployment it is about."""
+        return {
+            "schema": 1,
+            "event": self.what,
+            "environment": environment,
+            "at": self.at.isoformat(),
+            "key": self.finding.key,
+            "kind": self.finding.kind,
+            "harm": self.finding.harm.name.lower(),
+            "title": self.finding.title,
+            "cause": self.finding.cause,
+            "evidence": list(self.finding.evidence[:MAX_EVIDENCE]),
+            "count": self.finding.count,
+            "since": self.finding.since.isoformat() if self.finding.since else None,
+            "cures": [
+                {"label": cure.label, "command": cure.command, "automatic": cure.automatic}
+                for cure in self.finding.cures
+            ],
+        }
+
+
+@dataclass(kw_only=True)
+class _Trouble:
+    finding: Finding
+    seen: int = 0
+    missed: int = 0
+    told: bool = False
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """Turns looks into alerts, with hysteresis.
+
+    Args:
+        looks: so many looks in a row trouble must be there before it is told of, and gone before it is over.
+        least: what is less harmful is not told of.
+    """
+
+    looks: int = 2
+    least: Harm = Harm.COST
+    _known: dict[str, _Trouble] = field(default_factory=dict)
+
+    def take(self, findings: Iterable[Finding], at: datetime) -> tuple[Alert, ...]:
+        """What there is to tell after one more look."""
+        present = {finding.key: finding for finding in findings if finding.harm >= self.least}
+        alerts: list[Alert] = []
+        for key, finding in present.items():
+            trouble = self._known.setdefault(key, _Trouble(finding=finding))
+            trouble.finding, trouble.missed = finding, 0
+            trouble.seen += 1
+            if not trouble.told and trouble.seen >= self.looks:
+                trouble.told = True
+                alerts.append(Alert(what="begun", finding=finding, at=at))
+        for key in [key for key in self._known if key not in present]:
+            trouble = self._known[key]
+            trouble.missed += 1
+            if trouble.missed >= self.looks or not trouble.told:
+                del self._known[key]
+                if trouble.told:
+                    alerts.append(Alert(what="over", finding=trouble.finding, at=at))
+        return tuple(alerts)
