@@ -47,15 +47,19 @@ class Keeper:
             leave: when it is to stop, a server stays while others use it.
         """
         shall_run = want is not None and want.run
-        is_current = want is not None and want.launch == self.record.launch
         if self.handle is not None:
             self._notice_end(self.handle, now)
         if self.handle is None:
             if want is not None and shall_run:
                 self._start_when_due(want, now)
-        elif not (shall_run and is_current):
+        elif self.must_go(want):
             self._stop(self.handle, now, leave=leave)
         self._name_state(shall_run, now)
+
+    def must_go(self, want: Wanted | None) -> bool:
+        """Whether something runs that shall not, or shall begin anew."""
+        is_wanted = want is not None and want.run and want.launch == self.record.launch
+        return self.handle is not None and not is_wanted
 
     def _notice_end(self, handle: Handle, now: float) -> None:
         how = handle.end()

@@ -23,7 +23,7 @@ from fixionmail.processes.keeper import STOPPED, Keeper
 from fixionmail.processes.ledger import Ledger, Plan, Record, Seen, Wanted
 from fixionmail.processes.logs import put_away
 from fixionmail.processes.pace import Pace
-from fixionmail.processes.spec import SERVERS, ProcessSpec
+from fixionmail.processes.spec import PROGRAMS, SERVERS, ProcessSpec
 from fixionmail.store import embedded
 
 TAKE_OVER_SECONDS = 10.0
@@ -119,7 +119,12 @@ class Supervisor:
             if name not in self._keepers:
                 new = Record(name=name, kind=want.spec.kind, state=STOPPED, since=now, launch=0)
                 self._keepers[name] = self._keeper(new)
+        programs_go = any(
+            k.must_go(wanted.get(n)) for n, k in self._keepers.items() if k.record.kind in PROGRAMS
+        )
         for name, keeper in list(self._keepers.items()):
+            if programs_go and keeper.record.kind in SERVERS and keeper.must_go(wanted.get(name)):
+                continue  # what programs have begun they can only finish while their servers run
             keeper.step(wanted.get(name), now, leave=leave)
             if name not in wanted and keeper.handle is None:
                 del self._keepers[name]
@@ -159,15 +164,12 @@ class Supervisor:
         return True
 
     def _stop_everything(self) -> None:
-        """Programs first, so that they can finish what they have begun; then the servers they use."""
         self._safely(lambda: self._change_plan(_nothing_runs))
-        for kinds in (SERVERS, ()):
-            while any(k.handle for k in self._keepers.values() if k.record.kind not in kinds):
-                spared = {n: w for n, w in self._plan.wanted.items() if w.spec.kind in kinds}
-                stopped = {n: replace(w, run=False) for n, w in self._plan.wanted.items() if n not in spared}
-                self._step_each(spared | stopped, leave=True)
-                self._safely(self._tell)
-                time.sleep(min(self._pace.look_every, 0.1))
+        nothing = _nothing_runs(self._plan).wanted
+        while any(keeper.handle for keeper in self._keepers.values()):
+            self._step_each(nothing, leave=True)
+            self._safely(self._tell)
+            time.sleep(min(self._pace.look_every, 0.1))
 
     def _change_plan(self, change: Callable[[Plan], Plan]) -> None:
         with self._ledger.turn():

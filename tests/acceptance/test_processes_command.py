@@ -143,6 +143,34 @@ def test_what_cannot_be_done_is_a_sentence_and_exit_code_2(
     assert sentence in ended.err
 
 
+@pytest.mark.slow
+def test_an_up_that_is_killed_leaves_its_work_to_the_next_one_which_stops_it_all_at_ctrl_c(
+    home: Path,
+) -> None:
+    everything = {"worker-1", "scheduler-1", "delivery-1", "postgres", "redis"}
+
+    def running_pids() -> dict[str, int]:
+        return {name: look["pid"] for name, look in listed(home).items() if look["state"] == "running"}
+
+    with running(home, "up") as first:
+        until(lambda: set(running_pids()) == everything, "everything to run")
+        refused = run(home, "up")
+        assert refused.code == 1
+        assert f"already runs here, in process {first.pid}" in refused.err
+        before = running_pids()
+        first.kill()
+        first.wait()
+
+    with running(home, "up") as second:
+        said = home / "command.log"
+        until(lambda: said.read_text().count("Mail goes to") == 2, "the next one")
+        assert running_pids() == before
+        second.send_signal(signal.SIGINT)
+        assert second.wait(40) == 0
+    assert {look["state"] for look in listed(home).values()} == {"stopped"}
+    assert not processes_of(home)
+
+
 def test_nothing_to_list_is_said_and_creates_nothing(tmp_path: Path) -> None:
     assert processes(tmp_path, "list").out.startswith("Nothing runs here.")
     assert list(tmp_path.iterdir()) == []
