@@ -81,12 +81,15 @@ class _Audit:
         lists = sources(self._reader, _LISTS)
         registries = sources(self._reader, _REGISTRIES)
         self._total = keys + sum(place.count for place in lists)
-        for place in lists:
-            yield from self._read_list(place, self._listed)
+        yield from self._read_lists(lists, self._listed)
         yield from self._read_records()
-        for place in registries:
-            if place.state == "started" or self._confirmed[_name(place)] != place.count:
-                yield from self._compare_registry(place)
+        yield from self._compare_registries(
+            [
+                place
+                for place in registries
+                if place.state == "started" or self._confirmed[_name(place)] != place.count
+            ]
+        )
         yield from self._settle_lists()
         self._settle_executions(orphans)
         if self._database is not None:
@@ -104,8 +107,8 @@ class _Audit:
             finished=finished,
         )
 
-    def _read_list(self, place: Source, into: set[bytes]) -> Iterator[AuditStep]:
-        for visited, ids in steps(self._reader, _ENTRIES, place):
+    def _read_lists(self, lists: Sequence[Source], into: set[bytes]) -> Iterator[AuditStep]:
+        for place, visited, ids in steps(self._reader, _ENTRIES, lists):
             if into is self._listed:
                 self._twice.update(set(ids) & into)
                 self._twice.update({each for each, times in Counter(ids).items() if times > 1})
@@ -126,9 +129,9 @@ class _Audit:
             if cursor == b"0":
                 return
 
-    def _compare_registry(self, place: Source) -> Iterator[AuditStep]:
+    def _compare_registries(self, places: Sequence[Source]) -> Iterator[AuditStep]:
         """Look at each entry; only done where the count of records that say they are here differs."""
-        for _, odd in steps(self._reader, _REGISTRY, place):
+        for place, _, odd in steps(self._reader, _REGISTRY, places):
             for job_id, exists, as_it_says, elsewhere, lapsed in odd:
                 if lapsed and as_it_says:
                     self._odd.add("lease-lapsed", [job_id])
@@ -144,8 +147,7 @@ class _Audit:
         listed_only, recorded_only = self._listed - self._queued, self._queued - self._listed
         again: set[bytes] = set()
         if recorded_only or self._twice:
-            for place in sources(self._reader, _LISTS):
-                yield from self._read_list(place, again)
+            yield from self._read_lists(sources(self._reader, _LISTS), again)
         for job_id, exists, status, _, there in self._look_again([*listed_only]):
             if not exists:
                 self._odd.add("entry-without-record", [job_id])

@@ -115,16 +115,15 @@ def grouped(reader: RedisReader, now: datetime, *, queue: str = "") -> Iterator[
             groups=views, searched=searched, total=total, commands=commands, finished=finished
         )
 
-    for place in places:
-        for visited, found in steps(reader, _STEP, place):
-            searched += visited
-            for each in found:
-                mark, error = errors.fingerprint(each[0], own=bool(each[1]))
-                group = groups.get(mark) or groups.setdefault(mark, _Group(fingerprint=mark, error=error))
-                group.add(place.queue, each)
-            if time.monotonic() >= tell_at:
-                tell_at = time.monotonic() + _TELL_EVERY_SECONDS
-                yield step(finished=False)
+    for place, visited, found in steps(reader, _STEP, places):
+        searched += visited
+        for each in found:
+            mark, error = errors.fingerprint(each[0], own=bool(each[1]))
+            group = groups.get(mark) or groups.setdefault(mark, _Group(fingerprint=mark, error=error))
+            group.add(place.queue, each)
+        if time.monotonic() >= tell_at:
+            tell_at = time.monotonic() + _TELL_EVERY_SECONDS
+            yield step(finished=False)
     yield step(finished=True)
 
 

@@ -55,7 +55,7 @@ def search(
     limit: int = FOUND_LIMIT,
     bound: int = SEARCHED_LIMIT,
 ) -> Iterator[SearchStep]:
-    """Look for jobs, state after state, newest first in each. It goes on only while somebody asks for more.
+    """Look for jobs, newest first in each list and registry. It goes on only while somebody asks for more.
 
     Args:
         reader: the Redis.
@@ -71,23 +71,22 @@ def search(
     places = sources(reader, wanted.searched_states, wanted.queue)
     total = sum(place.count for place in places)
     searched = found = 0
-    for place in places:
-        for visited, replies in steps(reader, _SEARCH, place, _arguments(wanted, now)):
-            searched += visited
-            rows = _matching(replies, wanted, now)[: limit - found]
-            found += len(rows)
-            note = _end(found >= limit, searched >= bound, limit=limit, searched=searched, total=total)
-            yield SearchStep(
-                rows=rows,
-                searched=searched,
-                total=total,
-                found=found,
-                commands=reader.commands - before,
-                finished=bool(note),
-                note=note,
-            )
-            if note:
-                return
+    for _, visited, replies in steps(reader, _SEARCH, places, _arguments(wanted, now)):
+        searched += visited
+        rows = _matching(replies, wanted, now)[: limit - found]
+        found += len(rows)
+        note = _end(found >= limit, searched >= bound, limit=limit, searched=searched, total=total)
+        yield SearchStep(
+            rows=rows,
+            searched=searched,
+            total=total,
+            found=found,
+            commands=reader.commands - before,
+            finished=bool(note),
+            note=note,
+        )
+        if note:
+            return
     yield SearchStep(
         rows=(), searched=searched, total=total, found=found, commands=reader.commands - before, finished=True
     )

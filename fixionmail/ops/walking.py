@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from typing import Any
 
 from fixionmail.jobs.worker.scripts import Argument, Script
@@ -14,6 +16,7 @@ from fixionmail.ops.reading import text_of
 _SOURCES = load_script("rows", "sources")
 ENTRIES_PER_COMMAND = 1000
 """About as many as a step gets through; for estimates."""
+PLACES_AT_A_TIME = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,22 +47,49 @@ def sources(reader: RedisReader, states: Sequence[str], queue: str = "") -> tupl
 
 
 def steps(
-    reader: RedisReader, script: Script, source: Source, arguments: Sequence[Argument] = ()
-) -> Iterator[tuple[int, Any]]:
-    """Run ``script`` until it has been through ``source``: how many entries each step visited, and what it found.
+    reader: RedisReader, script: Script, places: Sequence[Source], arguments: Sequence[Argument] = ()
+) -> Iterator[tuple[Source, int, Any]]:
+    """Run ``script`` until it has been through ``places``: where each step was, how many entries it visited, and what
+    it found.
 
-    The next step is under way while the caller looks at the last one. What comes while this goes on is not visited;
-    what leaves may or may not be. It ends after twice as many entries as there were, whatever happens meanwhile.
+    Several places are walked at a time, and go on while the caller looks at what was found: what counts for a Redis
+    that is far away. What comes meanwhile is not visited; what leaves may or may not be. A place ends after twice as
+    many entries as there were, whatever happens.
     """
+    walkers = iter([_Walker(reader, script, place, arguments) for place in places])
+    with ThreadPoolExecutor(PLACES_AT_A_TIME, thread_name_prefix="walk") as threads:
+        under_way = {threads.submit(walker.step): walker for walker in islice(walkers, PLACES_AT_A_TIME)}
+        while under_way:
+            for done in wait(under_way, return_when=FIRST_COMPLETED).done:
+                walker = under_way.pop(done)
+                visited, found = done.result()
+                following = walker if walker.goes_on else next(walkers, None)
+                if following is not None:
+                    under_way[threads.submit(following.step)] = following
+                yield walker.source, visited, found
 
-    def step(place: Sequence[Argument]) -> Future[Any]:
-        return thread.submit(reader.run, script, (source.state, source.raw_queue, *place, *arguments))
 
-    left = 2 * source.count
-    with ThreadPoolExecutor(1, thread_name_prefix="walk") as thread:
-        reply: Future[Any] | None = step(("", ""))
-        while reply is not None:
-            visited, place, found = reply.result()
-            left -= max(visited, 1)
-            reply = step(place) if place and left > 0 else None
-            yield visited, found
+class _Walker:
+    """Goes through one source, a step at a time."""
+
+    def __init__(
+        self, reader: RedisReader, script: Script, source: Source, arguments: Sequence[Argument]
+    ) -> None:
+        self.source = source
+        self._run = partial(reader.run, script)
+        self._arguments = arguments
+        self._place: Sequence[Argument] = ("", "")
+        self._left = 2 * source.count
+
+    @property
+    def goes_on(self) -> bool:
+        """There is more to visit."""
+        return bool(self._place) and self._left > 0
+
+    def step(self) -> tuple[int, Any]:
+        """How many entries this step visited, and what it found."""
+        source = self.source
+        reply = self._run((source.state, source.raw_queue, *self._place, *self._arguments))
+        visited, self._place, found = reply
+        self._left -= max(visited, 1)
+        return visited, found
