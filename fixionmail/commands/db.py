@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,6 +30,9 @@ def migrate(
         bool,
         typer.Option("--sql", help="Print what is missing as a script for a SQL editor; change nothing."),
     ] = False,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say what would be done, in numbers, and change nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Apply the migrations that the database lacks. Safe to run again, and by several processes at once."""
@@ -38,6 +41,8 @@ def migrate(
     settings = load_settings()
     if sql:
         _print_script(settings, as_json)
+    elif plan:
+        _plan(settings, as_json)
     else:
         _apply(settings, as_json)
 
@@ -93,8 +98,46 @@ def _hold_mail(on: bool, reason: str, as_json: bool) -> None:
 
 
 def _apply(settings: Settings, as_json: bool) -> None:
+    from fixionmail.store import migrations
+
+    with _postgres(settings) as url:
+        applied = migrations.migrate(url)
+        is_new = bool(applied) and applied[0] == migrations.known_migrations()[0].name
+        taken_over = migrations.taken_over(url) if is_new else None
+    if as_json:
+        print_json({"applied": applied, "taken_over": taken_over})
+        return
+    for name in applied:
+        typer.echo(f"applied {name}")
+    if not applied:
+        typer.echo("Nothing to do: the database has all migrations.")
+    _tell_of(taken_over, "Taken over")
+
+
+def _plan(settings: Settings, as_json: bool) -> None:
+    from fixionmail.store import migrations
+
+    with _postgres(settings) as url:
+        plan = migrations.plan(url)
+    if as_json:
+        print_json({"missing": plan.missing, "taken_over": plan.taken_over})
+        return
+    for name in plan.missing:
+        typer.echo(f"would apply {name}")
+    if not plan.missing:
+        typer.echo("Nothing to do: the database has all migrations.")
+    _tell_of(plan.taken_over, "Would take over")
+
+
+@contextmanager
+def _postgres(settings: Settings) -> Iterator[str]:
+    """The database over Postgres's own protocol.
+
+    Raises:
+        SettingsError: only Supabase's API is set.
+    """
     from fixionmail.errors import SettingsError
-    from fixionmail.store import database_url, migrations
+    from fixionmail.store import database_url
 
     with database_url(settings) as url:
         if url is None:
@@ -103,14 +146,25 @@ def _apply(settings: Settings, as_json: bool) -> None:
                 "(Supabase: Connect > Session pooler), or run fixionmail db migrate --sql and paste what it prints "
                 "into the project's SQL editor."
             )
-        applied = migrations.migrate(url)
-    if as_json:
-        print_json({"applied": applied})
+        yield url
+
+
+def _tell_of(taken_over: Mapping[str, Any] | None, what: str) -> None:
+    """The numbers of a take-over, before and after, if there was one."""
+    if taken_over is None:
         return
-    for name in applied:
-        typer.echo(f"applied {name}")
-    if not applied:
-        typer.echo("Nothing to do: the database has all migrations.")
+    typer.echo(f"{what} from the earlier FixionMail, whose tables stay in the schema `earlier`:")
+    for name, after in taken_over["after"].items():
+        typer.echo(f"  {name}: {_in_words(taken_over['before'][name])} -> {_in_words(after)}")
+    for name, number in taken_over["left_behind"].items():
+        if number:
+            typer.echo(f"  left there: {number} {name}")
+
+
+def _in_words(numbers: int | Mapping[str, int]) -> str:
+    if isinstance(numbers, int):
+        return str(numbers)
+    return ", ".join(f"{number} {name}" for name, number in sorted(numbers.items())) or "0"
 
 
 def _print_script(settings: Settings, as_json: bool) -> None:

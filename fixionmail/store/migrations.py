@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import psycopg
 
 from fixionmail.errors import DatabaseError, DatabaseNewerError, DatabaseOutdatedError
+from fixionmail.store import takeover
 from fixionmail.store.direct import connect, explained
 from fixionmail.store.transport import Transport
 
@@ -85,20 +87,48 @@ def status_through(transport: Transport) -> Status:
 def migrate(url: str) -> tuple[str, ...]:
     """Apply what is missing; the names of what was applied. Safe to run twice, and by several processes at once.
 
+    A database of the earlier FixionMail is taken over, whole or not at all.
+
     Raises:
         DatabaseNewerError: the database has migrations that we do not know; nothing was changed.
         DatabaseError: an applied migration differs from ours, or one failed (it left no trace; those before stay).
         DatabaseUnreachableError, DatabaseRefusedError: it cannot be reached.
     """
-    done = []
+    with (
+        _connected(url) as connection,
+        connection.transaction() if _is_earlier(connection) else nullcontext(),
+    ):
+        return _apply_missing(connection)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What :func:`migrate` would do: the names of what it would apply, and what it would take over in numbers."""
+
+    missing: tuple[str, ...]
+    taken_over: Mapping[str, Any] | None
+
+
+def plan(url: str) -> Plan:
+    """Do what :func:`migrate` does, look, and undo all of it. Tables are locked meanwhile.
+
+    Raises:
+        As :func:`migrate`.
+    """
+    with _connected(url) as connection, connection.transaction(force_rollback=True):
+        was_earlier = _is_earlier(connection)
+        missing = _apply_missing(connection)
+        return Plan(missing=missing, taken_over=_taken_over(connection) if was_earlier else None)
+
+
+def taken_over(url: str) -> Mapping[str, Any] | None:
+    """What was taken over from the earlier FixionMail, in numbers; None when there was nothing.
+
+    Raises:
+        DatabaseUnreachableError, DatabaseRefusedError: it cannot be asked.
+    """
     with _connected(url) as connection:
-        found = _compare(_applied(connection))
-        for migration in known_migrations() if found.missing else ():
-            with connection.transaction():
-                if _apply(connection, migration):
-                    done.append(migration.name)
-        _refuse_strangers(_compare(_applied(connection)))
-    return tuple(done)
+        return _taken_over(connection)
 
 
 def compare(rows: Sequence[Mapping[str, Any]]) -> Status:
@@ -128,6 +158,32 @@ def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
             yield connection
     except psycopg.Error as error:
         raise explained(error, url) from None
+
+
+def _apply_missing(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
+    done = []
+    found = _compare(_applied(connection))
+    for migration in known_migrations() if found.missing else ():
+        with connection.transaction():
+            if _apply(connection, migration):
+                done.append(migration.name)
+    _refuse_strangers(_compare(_applied(connection)))
+    takeover.schedule_all(connection, datetime.now(UTC))
+    return tuple(done)
+
+
+def _is_earlier(connection: psycopg.Connection[Any]) -> bool:
+    """Whether this database is one of the earlier FixionMail; ``001_users.sql`` asks the same."""
+    row = connection.execute(
+        "select to_regclass('public.scheduled_deliveries') is not null and exists (select from pg_attribute "
+        "where attrelid = to_regclass('public.users') and attname = 'preferences' and not attisdropped)"
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def _taken_over(connection: psycopg.Connection[Any]) -> Mapping[str, Any] | None:
+    row = connection.execute("select public.taken_over_v1()").fetchone()
+    return row[0] if row else None
 
 
 def _apply(connection: psycopg.Connection[Any], migration: Migration) -> bool:

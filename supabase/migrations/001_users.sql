@@ -1,3 +1,34 @@
+-- Tables and functions of the earlier FixionMail make room: they move to a schema that no API serves, with all their
+-- rows, keys and policies, and stay there. 018_take_over.sql copies from them.
+do $$
+declare
+  v_name text;
+begin
+  if to_regclass('public.scheduled_deliveries') is null or not exists (
+    select from pg_attribute
+     where attrelid = to_regclass('public.users') and attname = 'preferences' and not attisdropped) then
+    return;
+  end if;
+  set local lock_timeout = '15s'; -- the earlier product must have been stopped
+  create schema earlier;
+  foreach v_name in array array['users', 'stories', 'story_jobs', 'scheduled_deliveries'] loop
+    execute format('alter table public.%I set schema earlier', v_name);
+  end loop;
+  for v_name in
+    select oid::regprocedure::text from pg_proc
+     where pronamespace = 'public'::regnamespace
+       and proname in ('claim_pending_job', 'deduct_credits', 'add_credits', 'handle_new_user')
+  loop
+    execute format('alter routine %s set schema earlier', v_name);
+  end loop;
+  -- Whoever signs up with Supabase was made a subscriber by a trigger; it must not fail now, or nobody can sign up.
+  if to_regproc('earlier.handle_new_user') is not null then
+    create or replace function earlier.handle_new_user() returns trigger
+    language plpgsql as 'begin return new; end';
+  end if;
+end
+$$;
+
 -- Subscribers, and the roles that Supabase has and plain Postgres lacks.
 
 do $$

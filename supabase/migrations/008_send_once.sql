@@ -51,7 +51,9 @@ create index items_accepted on mail_batch_items (delivery_id) where outcome = 'a
 -- The line to one mail provider: one request rate for the whole deployment, and why it stands still.
 create table send_lines (
   name text primary key,
-  rate double precision not null check (rate > 0),  -- requests a second that we allow ourselves
+  rate double precision not null check (rate > 0),  -- requests a second that we allow ourselves now
+  full_rate double precision,        -- what we allow ourselves when all is well; null until the provider named its limit
+  slowed_at timestamptz not null default '-infinity',
   next_slot_at timestamptz not null default '-infinity',
   paused_until timestamptz not null default '-infinity',
   paused_reason text
@@ -353,8 +355,9 @@ $$;
 
 -- The last word before the socket opens: reserves the next slot under the provider's rate and starts a lease of
 -- p_lease_s seconds from that slot.
--- go{token,key,wait_ms,sha256,codec,body} | busy | done | draft | later{wait_ms} | paused{reason} | window | gone
+-- go{token,key,now,slot,sha256,codec,body} | busy | done | draft | later{wait_ms} | paused{reason} | window | gone
 -- | reseal{token,members}
+-- A holder who missed its slot asks again and gets another one. now and slot are Unix seconds by this clock.
 create function begin_batch_v1(
   p_line text, p_batch uuid, p_holder text, p_lease_s double precision, p_max_wait_ms double precision)
 returns jsonb
@@ -409,12 +412,13 @@ begin
   update mail_batches
      set state = 'sending', first_used_at = coalesce(first_used_at, v_slot), holder = p_holder,
          maybe_sent = maybe_sent or (state = 'sending' and not v_again),
-         token = token + case when v_again then 0 else 1 end, attempts = attempts + 1,
+         token = token + case when v_again then 0 else 1 end,
+         attempts = attempts + case when v_again then 0 else 1 end,
          lease_expires_at = v_slot + make_interval(secs => p_lease_s)
    where id = p_batch returning * into v_batch;
   return (select jsonb_build_object(
       'verdict', 'go', 'token', v_batch.token, 'key', v_batch.key, 'n', v_batch.n,
-      'wait_ms', extract(epoch from v_slot - v_now) * 1000,
+      'now', extract(epoch from v_now), 'slot', extract(epoch from v_slot),
       'sha256', v_batch.sha256, 'codec', b.codec, 'body', translate(encode(b.body, 'base64'), E'\n', ''))
     from mail_bodies b where b.batch_id = p_batch);
 end
@@ -567,7 +571,8 @@ begin
 end
 $$;
 
--- One answer teaches the whole deployment: the rate the provider allows, or how long to stand still and why.
+-- One answer teaches the whole deployment: the rate the provider allows, how long to stand still and why. A request
+-- too many costs a fifth of the rate, once a second; each mail accepted brings back a fiftieth.
 create function adjust_line_v1(
   p_line text, p_outcome text, p_error text, p_wait_s double precision, p_rate double precision)
 returns void
@@ -575,18 +580,24 @@ language plpgsql
 set search_path = public, pg_temp
 as $$
 declare
+  c_share constant double precision := 0.94; -- the rest is for requests that leave a little after their slot
   v_now timestamptz := clock_timestamp();
 begin
-  -- 70 %: requests drift apart or together between the slot and the socket.
-  update send_lines set rate = p_rate * 0.7 where name = p_line and p_rate > 0 and rate is distinct from p_rate * 0.7;
+  update send_lines set rate = p_rate * c_share, full_rate = p_rate * c_share
+   where name = p_line and p_rate > 0 and full_rate is distinct from p_rate * c_share;
   if p_outcome = 'rate_limited' then
     update send_lines
-       set next_slot_at = greatest(next_slot_at, v_now + make_interval(secs => coalesce(p_wait_s, 1)))
+       set next_slot_at = greatest(next_slot_at, v_now + make_interval(secs => coalesce(p_wait_s, 1))),
+           rate = case when slowed_at < v_now - interval '1 second'
+                    then greatest(rate * 0.8, coalesce(full_rate, rate) / 10) else rate end,
+           slowed_at = case when slowed_at < v_now - interval '1 second' then v_now else slowed_at end
      where name = p_line;
   elsif p_outcome in ('unauthorized', 'quota') then
     update send_lines
        set paused_until = v_now + make_interval(secs => coalesce(p_wait_s, 60)), paused_reason = p_error
      where name = p_line;
+  elsif p_outcome = 'accepted' then
+    update send_lines set rate = least(full_rate, rate + full_rate / 50) where name = p_line and rate < full_rate;
   end if;
 end
 $$;

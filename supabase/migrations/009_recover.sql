@@ -234,6 +234,22 @@ begin
 end
 $$;
 
+-- Everything that a tick of the delivery loop asks for, as the leader with p_fence.
+-- {repairs: see reap_v1, outlook: see mail_outlook_v1}
+create function delivery_tick_v1(
+  p_fence bigint, p_limit integer, p_line text, p_start_rate double precision, p_max_size integer)
+returns jsonb
+language plpgsql security definer
+set search_path = public, pg_temp
+as $$
+declare
+  v_repairs jsonb := reap_v1(p_fence, p_limit) -> 'repairs';
+begin
+  perform fold_counters_v1(), sweep_heartbeats_v1();
+  return jsonb_build_object('repairs', v_repairs, 'outlook', mail_outlook_v1(p_line, p_start_rate, p_max_size));
+end
+$$;
+
 call close_to_clients_v1(array[]::text[], array[
-  'reap_v1', 'record_repair_v1', 'reap_lapsed_jobs_v1', 'reap_missed_jobs_v1', 'reap_drafts_v1',
+  'delivery_tick_v1', 'reap_v1', 'record_repair_v1', 'reap_lapsed_jobs_v1', 'reap_missed_jobs_v1', 'reap_drafts_v1',
   'reap_lapsed_batches_v1', 'reap_windows_v1', 'reap_missed_deliveries_v1', 'mail_outlook_v1', 'sweep_heartbeats_v1']);

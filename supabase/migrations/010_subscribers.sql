@@ -108,9 +108,11 @@ end
 $$;
 
 -- Change whether a subscriber gets mail. Anything but active also withdraws what has not left yet.
--- ok | already | gone
+-- p_seen_status: what whoever decides this saw; null when it holds whatever they were.
+-- ok | already | gone | changed
 create function set_subscriber_status_v1(
-  p_user uuid, p_status text, p_reason text, p_by text, p_host text, p_next_local_date date, p_next_due_at timestamptz)
+  p_user uuid, p_status text, p_reason text, p_by text, p_host text, p_next_local_date date, p_next_due_at timestamptz,
+  p_seen_status text default null)
 returns jsonb
 language plpgsql security definer
 set search_path = public, pg_temp
@@ -119,9 +121,16 @@ declare
   v_user users;
   v_now timestamptz;
 begin
-  perform withdraw_unsent_v1(p_user, p_status) where p_status <> 'active';
-  select * into v_user from users where id = p_user for no key update;
-  if not found then
+  begin
+    perform withdraw_unsent_v1(p_user, p_status) where p_status <> 'active';
+    select * into v_user from users where id = p_user for no key update;
+    if v_user.status not in (p_seen_status, p_status) then
+      raise exception sqlstate 'FM001'; -- takes back what was withdrawn
+    end if;
+  exception when sqlstate 'FM001' then
+    return jsonb_build_object('verdict', 'changed');
+  end;
+  if v_user.id is null then
     return jsonb_build_object('verdict', 'gone');
   elsif v_user.status = p_status then
     return jsonb_build_object('verdict', 'already');
