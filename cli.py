@@ -26,6 +26,7 @@ from fixionmail.commands import (
     redis,
     run,
     status,
+    stories,
     subscribers,
     up,
     watch,
@@ -52,6 +53,7 @@ app.command()(doctor.doctor)
 app.command()(metrics.metrics)
 app.command()(watch.watch)
 app.add_typer(subscribers.app, name="subscribers")
+app.add_typer(stories.app, name="stories")
 app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(queues.app, name="queues")
