@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from fixionmail.stories.languages import count_words, is_other_language
 from fixionmail.stories.prompts import TAGS
@@ -62,6 +63,14 @@ _CLOSING = "\"'”’»«›‹)]}」』*_ "
 _SCENE_BREAK = re.compile(r"[\W_]{1,12}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class GateResult:
+    """What one gate says; ``problem`` is None when the text passes it."""
+
+    gate: str
+    problem: str | None
+
+
 def title_problem(title: str, past_titles: Sequence[str]) -> str | None:
     """What is wrong with a cleaned title, for a subscriber who has had those titles."""
     if not title:
@@ -79,17 +88,31 @@ def title_problem(title: str, past_titles: Sequence[str]) -> str | None:
 
 def text_problems(body: str, limits: Limits) -> list[str]:
     """What is wrong with a cleaned text, worst first; empty when it can be mailed."""
-    if not body:
-        return ["it is empty"]
-    if is_refusal(body):
-        return ["the model declined to write it"]
+    return [result.problem for result in text_results(body, limits) if result.problem]
+
+
+def text_results(body: str, limits: Limits) -> list[GateResult]:
+    """What each gate says of a cleaned text; those behind one that makes them pointless are not asked."""
+    first = GateResult(gate="there is a text", problem=None if body else "it is empty")
+    if first.problem:
+        return [first]
+    refusal = GateResult(
+        gate="the model did not decline",
+        problem="the model declined to write it" if is_refusal(body) else None,
+    )
+    if refusal.problem:
+        return [first, refusal]
     if len(body) > _FAR_TOO_LONG:
-        return [f"it has {len(body)} characters, far too many"]
-    checks = (_wrong_length(body, limits), _no_end(body), *_leftovers(body), _loop(body))
-    problems = [problem for problem in checks if problem]
-    if other := is_other_language(body, limits.language):
-        problems.append(f"it is to be in {limits.language} and is in {other}")
-    return problems
+        return [GateResult(gate="length", problem=f"it has {len(body)} characters, far too many")]
+    return [
+        first,
+        refusal,
+        GateResult(gate="length", problem=_wrong_length(body, limits)),
+        GateResult(gate="a complete ending", problem=_no_end(body)),
+        GateResult(gate="nothing left over", problem=_found(_leftovers(body))),
+        GateResult(gate="no loop", problem=_loop(body)),
+        GateResult(gate="language", problem=_wrong_language(body, limits)),
+    ]
 
 
 def is_refusal(body: str) -> bool:
@@ -108,6 +131,11 @@ def _wrong_length(body: str, limits: Limits) -> str | None:
     if limits.fewest_words <= words <= limits.most_words:
         return None
     return f"it has {words} words, and {limits.fewest_words} to {limits.most_words} are wanted"
+
+
+def _wrong_language(body: str, limits: Limits) -> str | None:
+    other = is_other_language(body, limits.language)
+    return f"it is to be in {limits.language} and is in {other}" if other else None
 
 
 def _no_end(body: str) -> str | None:
