@@ -26,6 +26,7 @@ class Command:
         about: a sentence for the help and the palette.
         places: views and screens where it works; everywhere when empty.
         action: the name of the operation that changes something; empty when it only looks.
+        target: what the operation is meant for, where that is always the same.
         rank: the lower, the earlier in the bar; 0 keeps it out.
     """
 
@@ -35,6 +36,7 @@ class Command:
     about: str
     places: tuple[str, ...] = ()
     action: str = ""
+    target: str = ""
     rank: int = 0
 
     def works_in(self, place: str) -> bool:
@@ -148,7 +150,7 @@ COMMANDS: tuple[Command, ...] = (
         label="Stop job",
         about="Stop what runs: the job, or the jobs that the worker holds.",
         places=("jobs", "job", "workers"),
-        action="stop",
+        action="stop-job",
         rank=33,
     ),
     Command(
@@ -157,7 +159,7 @@ COMMANDS: tuple[Command, ...] = (
         label="Drain",
         about="Let the worker finish what it holds and take nothing new.",
         places=("workers",),
-        action="drain",
+        action="drain-worker",
         rank=30,
     ),
     Command(
@@ -166,7 +168,7 @@ COMMANDS: tuple[Command, ...] = (
         label="Stop worker",
         about="Ask the worker to shut down.",
         places=("workers",),
-        action="shutdown",
+        action="stop-worker",
         rank=34,
     ),
     Command(
@@ -175,7 +177,7 @@ COMMANDS: tuple[Command, ...] = (
         label="Pause queue",
         about="Close the queue, or open it again: waiting jobs stay, nothing is taken.",
         places=("overview",),
-        action="pause",
+        action="pause-queue",
         rank=40,
     ),
     Command(
@@ -184,7 +186,7 @@ COMMANDS: tuple[Command, ...] = (
         label="Retry",
         about="Send the deliveries after all.",
         places=("deliveries",),
-        action="retry",
+        action="retry-delivery",
         rank=30,
     ),
     Command(
@@ -193,7 +195,7 @@ COMMANDS: tuple[Command, ...] = (
         label="Resolve",
         about="Ask the provider what became of the uncertain deliveries, and record it.",
         places=("deliveries",),
-        action="resolve",
+        action="resolve-delivery",
         rank=31,
     ),
     Command(
@@ -202,7 +204,7 @@ COMMANDS: tuple[Command, ...] = (
         label="Cancel",
         about="Do not send the deliveries.",
         places=("deliveries",),
-        action="cancel_delivery",
+        action="cancel-delivery",
         rank=32,
     ),
     Command(
@@ -228,7 +230,7 @@ COMMANDS: tuple[Command, ...] = (
         label="Start",
         about="Start the process.",
         places=("processes",),
-        action="start",
+        action="start-process",
         rank=30,
     ),
     Command(
@@ -237,7 +239,7 @@ COMMANDS: tuple[Command, ...] = (
         label="sTop",
         about="Stop the process; it finishes what it has begun.",
         places=("processes",),
-        action="stop_process",
+        action="stop-process",
         rank=31,
     ),
     Command(
@@ -246,7 +248,7 @@ COMMANDS: tuple[Command, ...] = (
         label="Restart",
         about="Stop the process and start it again.",
         places=("processes",),
-        action="restart",
+        action="restart-process",
         rank=32,
     ),
     Command(
@@ -255,7 +257,7 @@ COMMANDS: tuple[Command, ...] = (
         label="one more",
         about="Run one more of this kind.",
         places=("processes",),
-        action="scale_up",
+        action="scale-up",
         rank=33,
     ),
     Command(
@@ -264,7 +266,7 @@ COMMANDS: tuple[Command, ...] = (
         label="one less",
         about="Run one less of this kind.",
         places=("processes",),
-        action="scale_down",
+        action="scale-down",
         rank=34,
     ),
     Command(
@@ -273,7 +275,8 @@ COMMANDS: tuple[Command, ...] = (
         label="Local Redis",
         about="Start the local Redis; queue mode takes over by itself.",
         places=("overview", "processes", "health"),
-        action="start_redis",
+        action="start-redis",
+        target="redis",
         rank=60,
     ),
     Command(

@@ -61,7 +61,7 @@ class Duplicate:
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessRow:
-    """A process on this machine. ``state``: running, stopped, starting, stopping, crash-looping or foreign."""
+    """A process on this machine. ``state`` is one of the supervisor's words, such as ``running``."""
 
     name: str
     kind: str

@@ -33,6 +33,7 @@ from fixionmail.ops.views import (
 )
 
 STEPS = 12
+DESTRUCTIVE = ("delete", "cancel", "cancel-delivery", "stop-worker", "stop-job", "suppress")
 LOG_LINES = 200
 
 
@@ -164,14 +165,14 @@ class CannedDeck:
     def preview(self, action: str, targets: tuple[str, ...]) -> Preview:
         """What an action would touch."""
         count = 43 if any(target.startswith("query:") for target in targets) else max(1, len(targets))
-        mailed = action in ("requeue", "retry")
+        mailed = action in ("requeue", "retry-delivery")
         return Preview(
             action=action,
             count=count,
             samples=targets[:5],
             warnings=("1 of them may already have been mailed: it is asked after first.",) if mailed else (),
-            destructive=action in ("delete", "cancel", "cancel_delivery", "shutdown", "stop", "suppress"),
-            command=f"fixionmail {action.replace('_', '-')} {' '.join(targets[:3])}".strip(),
+            destructive=action in DESTRUCTIVE,
+            command=f"fixionmail {action} {' '.join(targets[:3])}".strip(),
             seen=dict.fromkeys(targets, "seen"),
         )
 
@@ -223,19 +224,19 @@ class CannedDeck:
 
     def _apply(self, action: str, targets: tuple[str, ...]) -> None:
         world = self.world
-        if action in ("resolve", "cancel_delivery", "retry"):
+        if action in ("resolve-delivery", "cancel-delivery", "retry-delivery"):
             world.settled |= set(targets)
-        elif action == "drain":
+        elif action == "drain-worker":
             world.draining |= {target.removeprefix("fixionmail-") for target in targets}
-        elif action in ("shutdown", "stop_process"):
+        elif action in ("stop-worker", "stop-process"):
             world.stopped |= {target.removeprefix("fixionmail-") for target in targets}
-        elif action == "pause":
+        elif action in ("pause-queue", "resume-queue"):
             for target in targets:
                 if world.paused_queues.pop(target, None) is None:
                     world.paused_queues[target] = "closed in the console"
-        elif action in ("scale_up", "scale_down"):
-            world.scales["worker"] = max(1, world.scales["worker"] + (1 if action == "scale_up" else -1))
-        elif action in ("start", "restart"):
+        elif action in ("scale-up", "scale-down"):
+            world.scales["worker"] = max(1, world.scales["worker"] + (1 if action == "scale-up" else -1))
+        elif action in ("start-process", "restart-process"):
             world.stopped -= set(targets)
             world.cured |= {"imports" for target in targets if "imports" in target}
         elif action == "requeue":

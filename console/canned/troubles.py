@@ -40,8 +40,13 @@ def _uncertain(world: World, now: datetime) -> Finding:
         count=len(ids),
         since=now - timedelta(hours=1, minutes=12),
         cures=(
-            Cure(label="ask the provider what became of them", action="resolve", targets=ids, safe=True),
-            Cure(label="record them as not sent", action="cancel_delivery", targets=ids),
+            Cure(
+                label="ask the provider what became of them",
+                action="resolve-delivery",
+                targets=ids,
+                safe=True,
+            ),
+            Cure(label="record them as not sent", action="cancel-delivery", targets=ids),
         ),
         drill=14,
     )
@@ -64,7 +69,7 @@ def _dead_worker(now: datetime) -> Finding:
                 safe=True,
                 automatic="by the next sweep, within a minute",
             ),
-            Cure(label="start a worker", action="start", targets=("worker",)),
+            Cure(label="start a worker", action="start-process", targets=("worker",)),
         ),
         drill=7,
     )
@@ -81,7 +86,12 @@ def _unserved(now: datetime) -> Finding:
         count=40,
         since=now - timedelta(seconds=740),
         cures=(
-            Cure(label="start a worker on imports", action="start", targets=("worker:imports",), safe=True),
+            Cure(
+                label="start a worker on imports",
+                action="start-process",
+                targets=("worker:imports",),
+                safe=True,
+            ),
         ),
         drill=6,
     )

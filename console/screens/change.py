@@ -216,7 +216,7 @@ def _progress_lines(progress: Progress) -> list[Content | str]:
 
 
 def _title(action: str) -> str:
-    words = action.replace("_", " ").replace("-", " ")
+    words = action.replace("-", " ")
     return words[:1].upper() + words[1:]
 
 

@@ -168,7 +168,9 @@ class MainScreen(Answers, Screen[None]):
         elif command_id.startswith("cure-"):
             self._cure(int(command_id.removeprefix("cure-")))
         elif command.action:
-            console_of(self).change(command.action, self.view.targets(command.action))
+            action = self.view.action_of(command)
+            targets = (command.target,) if command.target else self.view.targets(action)
+            console_of(self).change(action, targets)
         elif not self.view.do(command_id):
             getattr(self, f"_do_{command_id.replace('-', '_')}", lambda: None)()
 

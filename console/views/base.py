@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.containers import Vertical
 from textual.widgets import Input
 
+from console.commands import Command
 from console.widgets.table import Table
 
 
@@ -31,6 +32,10 @@ class View(Vertical):
     def do(self, command_id: str) -> bool:
         """Do something that only looks; says whether the view knows it."""
         return False
+
+    def action_of(self, command: Command) -> str:
+        """The operation that a command stands for here."""
+        return command.action
 
     def targets(self, action: str) -> tuple[str, ...]:
         """What an action is meant for: the marked rows, or else the chosen one."""

@@ -37,8 +37,6 @@ _STATES = {
 }
 _ORDER = ("bad", "risk", "note", "skipped", "ok")
 SKEW_SECONDS = 2.0
-EVERY_LOOKS = 15
-"""The doctor is asked again after so many looks."""
 
 
 def check_rows(checks: Sequence[CheckRow]) -> tuple[Row, ...]:
@@ -121,7 +119,6 @@ class Health(View):
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._checks: dict[str, CheckRow] = {}
-        self._looks = 0
 
     def compose(self) -> ComposeResult:
         """Checks above, servers below."""
@@ -136,15 +133,14 @@ class Health(View):
                 yield Facts(id="database-facts")
 
     def shown(self) -> None:
-        """Ask the doctor."""
-        self._looks = 0
+        """Ask the doctor; that takes longer than a look, and is not done again before ``r``."""
         self.post_message(DoctorWanted())
 
-    def looked(self) -> None:
-        """Ask again every half minute."""
-        self._looks += 1
-        if self._looks % EVERY_LOOKS == 0:
+    def do(self, command_id: str) -> bool:
+        """With a refresh, ask the doctor again."""
+        if command_id == "refresh":
             self.post_message(DoctorWanted())
+        return False
 
     def watch_redis(self) -> None:
         self.query_one("#head-redis", Heading).tell(self.redis)

@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import reactive
 
-from console.commands import BY_ID, CURE_KEYS, key_of
+from console.commands import BY_ID, CURE_KEYS, Command, key_of
 from console.figures import rate, short, whole
 from console.marks import QUIET_STYLE
 from console.messages import FindingOpened, HistoryWanted, JobsFiltered
@@ -127,7 +127,13 @@ class Overview(View):
 
     def targets(self, action: str) -> tuple[str, ...]:
         """The chosen queue."""
-        return (self.query_one("#queues", Table).key,) if action in ("pause", "resume") else ()
+        return (self.query_one("#queues", Table).key,) if action in ("pause-queue", "resume-queue") else ()
+
+    def action_of(self, command: Command) -> str:
+        """A closed queue is opened by the same key."""
+        chosen = self.query_one("#queues", Table).key
+        closed = any(queue.paused and queue.name == chosen for queue in self.queues.value or ())
+        return "resume-queue" if closed and command.action == "pause-queue" else command.action
 
     def copied(self) -> str:
         """The chosen trouble's subject, or the chosen queue."""

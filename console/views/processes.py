@@ -36,8 +36,9 @@ _STATES = {
     "stopped": (IDLE, QUIET_STYLE),
     "starting": (BUSY, WARN_STYLE),
     "stopping": (HELD, WARN_STYLE),
+    "backing off": (HELD, WARN_STYLE),
     "crash-looping": (BAD, BAD_STYLE),
-    "foreign": (BUSY, QUIET_STYLE),
+    "failed": (BAD, BAD_STYLE),
 }
 
 
@@ -165,12 +166,10 @@ class Processes(View):
 
     def targets(self, action: str) -> tuple[str, ...]:
         """The chosen process; to scale, its kind."""
-        if action == "start_redis":
-            return ("redis",)
         chosen = next((process for process in self._processes if process.name == self.table.key), None)
         if chosen is None:
             return ()
-        return (chosen.kind,) if action in ("scale_up", "scale_down") else (chosen.name,)
+        return (chosen.kind,) if action in ("scale-up", "scale-down") else (chosen.name,)
 
     def copied(self) -> str:
         """The process's name."""

@@ -85,7 +85,7 @@ class Workers(View):
 
     def targets(self, action: str) -> tuple[str, ...]:
         """The chosen worker; to stop jobs, the chosen job or all that the worker holds."""
-        if action != "stop":
+        if action != "stop-job":
             key = self.query_one("#workers", Table).key
             return (key,) if key else ()
         runs = self.query_one("#runs", Table)

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fixionmail.commands.looking import KeyPrefix, RedisUrl
+from fixionmail.commands.looking import KeyPrefix
 
 if TYPE_CHECKING:
     from console.feed import Deck
+    from fixionmail.settings import Settings
+
+URL_VARIABLE = "FIXIONMAIL_CONSOLE_REDIS_URL"
+"""Hands --redis-url on to the console in a browser, so that its password is in no command line."""
 
 
 class ThemeName(StrEnum):
@@ -22,7 +26,15 @@ class ThemeName(StrEnum):
 
 
 def console(
-    redis_url: RedisUrl = None,
+    redis_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            envvar=URL_VARIABLE,
+            show_envvar=False,
+            help="Any RQ deployment's Redis; without it, the deployment of the settings.",
+        ),
+    ] = None,
     key_prefix: KeyPrefix = "rq",
     demo: Annotated[bool, typer.Option("--demo", help="Show a deployment that only pretends.")] = False,
     read_only: Annotated[bool, typer.Option("--read-only", help="Refuse every change.")] = False,
@@ -35,9 +47,7 @@ def console(
     With --redis-url it looks at any RQ deployment, without a database.
     """
     if serve:
-        from console.serving import serve as serve_in_browser
-
-        serve_in_browser(_arguments(redis_url, key_prefix, demo, read_only, theme), port, typer.echo)
+        _serve(redis_url, _arguments(key_prefix, demo, read_only, theme), port)
         return
     from dataclasses import replace
 
@@ -45,27 +55,40 @@ def console(
     from console.settings import load
     from fixionmail.settings import load_settings
 
-    home = load_settings().home
-    settings = load(home)
+    settings = load_settings()
+    chosen = load(settings.home)
     if theme is not None:
-        settings = replace(settings, theme=str(theme))
-    ConsoleApp(_deck(redis_url, key_prefix, demo, read_only), settings, read_only=read_only).run()
+        chosen = replace(chosen, theme=str(theme))
+    deck = _demo(read_only) if demo else _deck(redis_url, settings, key_prefix, read_only)
+    ConsoleApp(deck, chosen, read_only=read_only).run()
 
 
-def _deck(redis_url: str | None, key_prefix: str, demo: bool, read_only: bool) -> Deck:
-    if demo:
-        from console.canned import CannedDeck
+def _demo(read_only: bool) -> Deck:
+    from console.canned import CannedDeck
 
-        return CannedDeck(read_only=read_only)
+    return CannedDeck(read_only=read_only)
+
+
+def _deck(redis_url: str | None, settings: Settings, key_prefix: str, read_only: bool) -> Deck:
     from console.live import open_deck
+    from fixionmail.commands.looking import wanted_url
 
-    return open_deck(redis_url, prefix=key_prefix, read_only=read_only)
+    alone = wanted_url(redis_url) if redis_url else None
+    return open_deck(alone, settings, prefix=key_prefix, read_only=read_only)
 
 
-def _arguments(
-    redis_url: str | None, key_prefix: str, demo: bool, read_only: bool, theme: ThemeName | None
-) -> list[str]:
-    """The same console, as a command line without --serve; the URL goes into the environment, not in here."""
+def _serve(redis_url: str | None, arguments: list[str], port: int) -> None:
+    import os
+
+    from console.serving import serve
+
+    if redis_url is not None:
+        os.environ[URL_VARIABLE] = redis_url
+    serve(arguments, port, typer.echo)
+
+
+def _arguments(key_prefix: str, demo: bool, read_only: bool, theme: ThemeName | None) -> list[str]:
+    """The same console as a command line without --serve and without secrets."""
     words = ["console", "--key-prefix", key_prefix]
     words += ["--demo"] if demo else []
     words += ["--read-only"] if read_only else []
