@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from fixionmail.models import OperationsRow, Witness
 from fixionmail.store.deliveries import duplicate_finding
@@ -18,7 +19,7 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Operations:
-    """Database functions of ``013_operations.sql``. None of them writes."""
+    """Database functions of ``013_operations.sql``, which write nothing, and of ``021_operate.sql``."""
 
     _call: Caller
 
@@ -63,6 +64,14 @@ class Operations:
             connections=server["connections"],
             max_connections=server["max_connections"],
         )
+
+    def waiting_jobs(self, *, limit: int = 5000) -> tuple[UUID, ...]:
+        """Story jobs that may be claimed now and have not been, those that have waited longest first."""
+        return tuple(UUID(job) for job in self._call("waiting_jobs_v1", limit=limit))
+
+    def open_line(self, line: str, *, by: str, host: str, reason: str) -> str:
+        """Let a mail line that stands still go on: ``ok``, ``already`` or ``gone``."""
+        return str(self._call("open_line_v1", line=line, by=by, host=host, reason=reason)["verdict"])
 
     def subscribers_in_zones(self, zones: Iterable[str]) -> tuple[Witness, ...]:
         """Some of the subscribers who live in one of these time zones: the id, and ``address: zone``."""

@@ -52,9 +52,27 @@ class Subscribers:
         return tuple(_subscriber(row) for row in rows)
 
     def set_status(
-        self, user_id: UUID, *, status: str, reason: str | None, by: str, host: str, due: Due | None
+        self,
+        user_id: UUID,
+        *,
+        status: str,
+        reason: str | None,
+        by: str,
+        host: str,
+        due: Due | None,
+        seen_status: str | None = None,
     ) -> str:
-        """Start or stop a subscriber's mail: ``ok``, ``already`` or ``gone``. ``due``: the next story, when active."""
+        """Start or stop a subscriber's mail: ``ok``, ``already``, ``gone``, or ``changed`` since it was seen.
+
+        Args:
+            user_id: of the subscriber.
+            status: the new one.
+            reason: kept with it.
+            by: who wants it.
+            host: where from.
+            due: the next story, when active.
+            seen_status: what they were when this was decided; None when it holds whatever they are.
+        """
         row = self._call(
             "set_subscriber_status_v1",
             user=user_id,
@@ -64,6 +82,7 @@ class Subscribers:
             host=host,
             next_local_date=due and due.local_date,
             next_due_at=due and due.due_at,
+            seen_status=seen_status,
         )
         return str(row["verdict"])
 

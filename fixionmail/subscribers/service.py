@@ -232,10 +232,21 @@ def _set_status(
     due: Due | None = None,
 ) -> Changed:
     verdict = store.subscribers.set_status(
-        subscriber.user_id, status=status, reason=reason, by=operator.name, host=operator.host, due=due
+        subscriber.user_id,
+        seen_status=subscriber.status,
+        status=status,
+        reason=reason,
+        by=operator.name,
+        host=operator.host,
+        due=due,
     )
     if verdict == "gone":
         raise UnknownSubscriberError(subscriber.email)
+    if verdict == "changed":
+        now = find(store, str(subscriber.user_id)).status
+        raise SubscriberStateError(
+            f"{subscriber.email} was {subscriber.status} and has become {now} meanwhile; nothing was changed."
+        )
     return Changed(subscriber=find(store, str(subscriber.user_id)), already=verdict == "already")
 
 

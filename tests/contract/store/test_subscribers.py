@@ -286,3 +286,21 @@ class TestChanging:
 
     def test_of_nobody_is_gone(self, world: World) -> None:
         assert self.change(world, uuid7()) == "gone"
+
+
+class TestTwoWhoChangeTheSameSubscriber:
+    def test_what_was_decided_on_an_older_state_changes_nothing(self, world: World) -> None:
+        (user,) = world.subscribe()
+        set_status(world, user, "unsubscribed")
+        assert set_status(world, user, "paused", seen_status="active") == "changed"
+        assert find(world, user).status == "unsubscribed"
+
+    def test_nor_does_it_withdraw_the_stories_of_somebody_who_came_back(self, world: World) -> None:
+        (user,) = world.subscribe()
+        plan_today(world, user)
+        assert set_status(world, user, "removed", seen_status="paused") == "changed"
+        assert world.column("select state from story_jobs") == ["pending"]
+
+    def test_what_was_decided_on_the_present_state_is_done(self, world: World) -> None:
+        (user,) = world.subscribe()
+        assert set_status(world, user, "paused", seen_status="active") == "ok"

@@ -1,0 +1,127 @@
+"""The one hand through which operators change Redis."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Any
+
+from fixionmail.errors import InputError
+from fixionmail.jobs.worker import scripts
+from fixionmail.jobs.worker.connections import connect
+from fixionmail.jobs.worker.scripts import Script
+
+REPLY_SECONDS = 5.0
+_TIMES = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+def _load(name: str) -> Script:
+    folder = resources.files(__package__) / "lua"
+    return Script(source="\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("common", name)))
+
+
+_STATES, _REPAIR = _load("states"), _load("repair")
+_CHANGES = {name: _load(name) for name in ("requeue", "cancel", "delete")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobSeen:
+    """A job as it was seen. ``status`` is empty when it has no record, ``started_at`` when it never began."""
+
+    status: str
+    queue: str
+    description: str
+    started_at: str
+
+
+class RedisHand:
+    """Changes one Redis. All methods may raise ``redis.exceptions.RedisError``.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``.
+        prefix: What RQ's keys begin with.
+    """
+
+    def __init__(self, url: str, *, prefix: str = "rq") -> None:
+        self.prefix = prefix
+        self.connection = connect(url, reply_timeout=REPLY_SECONDS)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    def look(self, ids: Sequence[str]) -> list[JobSeen]:
+        """What these jobs are like now; writes nothing."""
+        replies = self._run(_STATES, ids)
+        return [
+            JobSeen(
+                status=_text(status), queue=_text(queue), description=_text(about), started_at=_text(began)
+            )
+            for status, queue, about, began in replies
+        ]
+
+    def change(self, what: str, jobs: Sequence[tuple[str, str]]) -> list[str]:
+        """``requeue``, ``cancel`` or ``delete`` these jobs where they still have the status they were seen with.
+
+        Args:
+            what: One of the three.
+            jobs: Ids, each with its status as seen.
+
+        Returns:
+            A word for each: done, or why not (gone, moved on, running, queued, ended, broken).
+        """
+        return [_text(word) for word in self._run(_CHANGES[what], [part for job in jobs for part in job])]
+
+    def repair(self, ids: Sequence[str]) -> list[str]:
+        """Make Redis agree with itself about these jobs, executions and workers; a word for each."""
+        return [_text(word) for word in self._run(_REPAIR, ids)]
+
+    def stop_job(self, job_id: str) -> str:
+        """Tell the worker that runs a job to stop it: asked, or why not."""
+        key = f"{self.prefix}:job:{job_id}"
+        status, worker = scripts.command(self.connection, "HMGET", key, "status", "worker_name")
+        if status is None:
+            return "gone"
+        if _text(status) != "started" or not worker:
+            return "not running"
+        return self._tell(_text(worker), {"command": "stop-job", "job_id": job_id})
+
+    def stop_worker(self, name: str) -> str:
+        """Tell a worker to finish what it runs and exit: asked, or why not."""
+        return self._tell(name, {"command": "shutdown"})
+
+    def drain_worker(self, name: str) -> str:
+        """As ``stop_worker``, for our own workers without a limit to how long they may take."""
+        from fixionmail.jobs.worker.control import drain_worker
+
+        try:
+            drain_worker(self.connection, name)
+        except InputError:
+            return "gone"
+        return "asked"
+
+    def suspend(self) -> None:
+        """Let no worker take jobs, as ``rq suspend`` does."""
+        self.connection.set(f"{self.prefix}:suspended", 1)
+
+    def resume(self) -> None:
+        """Undo ``suspend``, and wake the workers."""
+        from fixionmail.jobs.worker.keys import WAKE_CHANNEL
+
+        self.connection.delete(f"{self.prefix}:suspended")
+        self.connection.publish(WAKE_CHANNEL, "resumed")
+
+    def _tell(self, worker: str, words: dict[str, str]) -> str:
+        heard = self.connection.publish(f"{self.prefix}:pubsub:{worker}", json.dumps(words))
+        return "asked" if heard else "nobody listens"
+
+    def _run(self, script: Script, arguments: Sequence[str]) -> Any:
+        now = datetime.now(UTC).strftime(_TIMES)
+        return scripts.run(self.connection, script, [self.prefix, now, *arguments])
+
+
+def _text(raw: bytes | None) -> str:
+    return (raw or b"").decode(errors="replace")

@@ -1,0 +1,111 @@
+-- Make Redis agree with itself about each id: a job, an execution (job:execution) or a worker, whatever it is.
+-- requeued, removed, put back, kept; sound: there was nothing to mend; undecided: nothing says when it is due.
+local queues = {}
+for _, key in ipairs(try('SMEMBERS', prefix .. ':queues') or {}) do
+  queues[#queues + 1] = string.sub(key, #prefix + #':queue:' + 1)
+end
+
+local function remove_everywhere(job_id)
+  local removed = 0
+  for _, queue in ipairs(queues) do
+    removed = removed + (try('LREM', list_of(queue), 0, job_id) or 0) + (try('LREM', limbo_of(queue), 0, job_id) or 0)
+    for _, registry in ipairs(REGISTRIES) do
+      removed = removed + (try('ZREM', key_of(registry, queue), job_id) or 0)
+    end
+    for _, entry in ipairs(running_entries(job_id, queue)) do
+      removed = removed + (try('ZREM', entry[1], entry[2]) or 0)
+    end
+  end
+  return removed
+end
+
+-- Leave every registry but ``kept`` of ``origin``; how many were left.
+local function leave_others(job_id, origin, kept)
+  local left = 0
+  for _, queue in ipairs(queues) do
+    for _, registry in ipairs(REGISTRIES) do
+      if not (queue == origin and registry == kept) then
+        left = left + (try('ZREM', key_of(registry, queue), job_id) or 0)
+      end
+    end
+    left = left + (try('LREM', limbo_of(queue), 0, job_id) or 0)
+    if queue ~= origin or kept then left = left + (try('LREM', list_of(queue), 0, job_id) or 0) end
+  end
+  return left
+end
+
+local function mend_queued(job_id, queue, worker)
+  local left = leave_others(job_id, queue, nil)
+  local places = try('LPOS', list_of(queue), job_id, 'COUNT', 0) or {}
+  if #places == 0 then
+    push(job_id, queue, worker)
+    return 'requeued'
+  end
+  if #places > 1 then try('LREM', list_of(queue), 1 - #places, job_id) end
+  return (#places > 1 or left > 0) and 'kept' or 'sound'
+end
+
+local function mend_ended(job_id, status, queue)
+  local registry = status == 'stopped' and 'failed' or status
+  local there = try('ZSCORE', key_of(registry, queue), job_id)
+  if not there and (status == 'scheduled' or status == 'deferred') then return 'undecided' end
+  local left = leave_others(job_id, queue, registry)
+  if there then return left > 0 and 'kept' or 'sound' end
+  local ttl = redis.call('TTL', key_of('job', job_id))
+  redis.call('ZADD', key_of(registry, queue), ttl > 0 and now + ttl or now + 31536000, job_id)
+  return 'put back'
+end
+
+local function mend_job(job_id)
+  local record = redis.pcall('HMGET', key_of('job', job_id), 'status', 'origin', 'worker_name')
+  if record.err or not record[1] then
+    return remove_everywhere(job_id) > 0 and 'removed' or 'sound'
+  end
+  local status, queue, worker = record[1], record[2], record[3]
+  if not queue or queue == '' then return 'undecided' end
+  if status == 'queued' then return mend_queued(job_id, queue, worker) end
+  if status == 'started' then
+    if is_running(job_id, queue) then return leave_others(job_id, queue, 'wip') > 0 and 'kept' or 'sound' end
+    leave_others(job_id, queue, nil)
+    try('LREM', list_of(queue), 0, job_id)
+    push(job_id, queue, worker)
+    return 'requeued'
+  end
+  for _, registry in ipairs(REGISTRIES) do
+    if STATUS_OF_REGISTRY[registry][status] then return mend_ended(job_id, status, queue) end
+  end
+  return 'undecided'
+end
+
+-- An execution that no lease and no record stands behind.
+local function mend_execution(member)
+  local job_id = string.match(member, '^(.*):[^:]*$')
+  local removed = redis.call('DEL', key_of('execution', member))
+  for _, worker in ipairs(try('SMEMBERS', prefix .. ':workers') or {}) do
+    local origin = try('HGET', key_of('job', job_id), 'origin')
+    if not origin or not try('ZSCORE', key_of('wip', origin), member) then
+      removed = removed + (try('SREM', worker .. ':executions', member) or 0)
+    end
+  end
+  return removed > 0 and 'removed' or 'sound'
+end
+
+local function mend_worker(name)
+  local key = key_of('worker', name)
+  if redis.call('EXISTS', key) == 1 then return 'sound' end
+  for _, queue in ipairs(queues) do try('SREM', prefix .. ':workers:' .. queue, key) end
+  return redis.call('SREM', prefix .. ':workers', key) > 0 and 'removed' or 'sound'
+end
+
+local outcomes = {}
+for i = 3, #ARGV do
+  local id = ARGV[i]
+  if try('SISMEMBER', prefix .. ':workers', key_of('worker', id)) == 1 then
+    outcomes[#outcomes + 1] = mend_worker(id)
+  elseif string.find(id, ':', 1, true) and redis.call('EXISTS', key_of('job', id)) == 0 then
+    outcomes[#outcomes + 1] = mend_execution(id)
+  else
+    outcomes[#outcomes + 1] = mend_job(id)
+  end
+end
+return outcomes

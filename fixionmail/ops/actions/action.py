@@ -1,0 +1,63 @@
+"""What an action is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fixionmail.ops.actions.hands import Hands
+from fixionmail.subscribers.service import Operator
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """Who wants it, and why: what goes on record."""
+
+    operator: Operator
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """A target as it is now: what its change is compared with, and how people read it."""
+
+    state: str
+    words: str
+
+
+Look = Callable[[Hands, Sequence[str]], Mapping[str, Seen]]
+"""What the targets are like now; may name others than it was given, such as the jobs of a queue."""
+Change = Callable[[Hands, Mapping[str, str], Order], Mapping[str, str]]
+"""Change a chunk of targets, given with their states as seen; a word for each."""
+Warn = Callable[[Hands, Mapping[str, Seen]], Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """Something an operator can do.
+
+    Attributes:
+        name: its stable name.
+        label: what a button says.
+        about: what its targets are: jobs, queue, worker, delivery, subscriber, switch, line, process, redis, database.
+        destructive: what it does cannot be undone.
+        command: the same on the command line, with ``{targets}``.
+        chunk: targets changed at a time, at first.
+        done: the outcomes that count as done.
+    """
+
+    name: str
+    label: str
+    about: str
+    look: Look
+    change: Change
+    command: str
+    warn: Warn = lambda hands, seen: ()
+    destructive: bool = False
+    chunk: int = 1
+    done: tuple[str, ...] = ("done",)
+
+
+def as_named(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
+    """Targets about which there is nothing to compare."""
+    return {target: Seen(state="", words=target) for target in targets}

@@ -1,0 +1,192 @@
+"""Actions on jobs in Redis, and on Redis itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from uuid import UUID
+
+from fixionmail.jobs.dispatch import QueueDispatcher
+from fixionmail.jobs.names import SEND_MAIL, WRITE_STORY
+from fixionmail.jobs.operating.hand import JobSeen
+from fixionmail.jobs.worker import scripts
+from fixionmail.ops.actions.action import Action, Order, Seen
+from fixionmail.ops.actions.hands import Hands
+
+LOOK_AT = 500
+LIMBO_SECONDS = 5.0
+"""A worker that is about to start what it has just popped has done so by then."""
+POLICY = "maxmemory-policy"
+
+
+def _look(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
+    found: dict[str, Seen] = {}
+    for first in range(0, len(targets), LOOK_AT):
+        part = targets[first : first + LOOK_AT]
+        for target, job in zip(part, hands.call(partial(hands.redis.look, part)), strict=True):
+            found[target] = Seen(state=_state(job), words=_words(target, job))
+    return found
+
+
+def _state(job: JobSeen) -> str:
+    """Its status, marked when it had begun."""
+    return f"{job.status} begun" if job.started_at else job.status
+
+
+def _words(target: str, job: JobSeen) -> str:
+    if not job.status:
+        return f"{target}: has no record"
+    return f"{target}: {job.status} in {job.queue}, {job.description or 'without a description'}"
+
+
+def _change(what: str, hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
+    jobs = [(target, state.partition(" ")[0]) for target, state in chunk.items()]
+    return dict(zip(chunk, hands.call(partial(hands.redis.change, what, jobs)), strict=True))
+
+
+def _may_run_twice(hands: Hands, seen: Mapping[str, Seen]) -> Sequence[str]:
+    begun = sum(each.state.endswith(" begun") for each in seen.values())
+    if not begun:
+        return ()
+    ours = sum(WRITE_STORY in each.words or SEND_MAIL in each.words for each in seen.values())
+    words = [f"{begun:,} of these had begun before: what they did then, they may do again."]
+    if ours and hands.has_database:
+        words.append("Stories and mails are safe: the database lets none be written or sent a second time.")
+    return words
+
+
+def _leaves_dependents(hands: Hands, seen: Mapping[str, Seen]) -> Sequence[str]:
+    return ("Jobs that wait for one of these will wait for ever.",)
+
+
+def _stop(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
+    return {target: hands.call(partial(hands.redis.stop_job, target)) for target in chunk}
+
+
+def _look_at_odd(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
+    """A queue stands for what got lost between it and its workers."""
+    at = f"{time.time():.0f}"
+    found: dict[str, Seen] = {}
+    for target in targets:
+        lost = hands.call(partial(_lost_of, hands, target))
+        for each in [target] if lost is None else lost:
+            found[each] = Seen(state=at, words=each)
+    return found
+
+
+def _lost_of(hands: Hands, queue: str) -> list[str] | None:
+    """Ids in a queue's intermediate list and behind lapsed leases; None when there is no such queue."""
+    redis, prefix = hands.redis.connection, hands.redis.prefix
+    if not scripts.command(redis, "SISMEMBER", f"{prefix}:queues", f"{prefix}:queue:{queue}"):
+        return None
+    limbo = scripts.command(redis, "LRANGE", f"{prefix}:queue:{queue}:intermediate", 0, -1)
+    lapsed = scripts.command(redis, "ZRANGEBYSCORE", f"{prefix}:wip:{queue}", 0, time.time())
+    ids = [raw.decode(errors="replace") for raw in (*limbo, *lapsed)]
+    return list(dict.fromkeys(each.partition(":")[0] for each in ids))
+
+
+def _repair(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
+    if POLICY in chunk:
+        hands.call(lambda: hands.redis.connection.config_set(POLICY, "noeviction"))
+    ids = [target for target in chunk if target != POLICY]
+    newest = max((float(chunk[target]) for target in ids), default=0.0)
+    time.sleep(max(0.0, min(LIMBO_SECONDS, newest + LIMBO_SECONDS - time.time())))
+    words = hands.call(partial(hands.redis.repair, ids)) if ids else []
+    return dict(zip(ids, words, strict=True)) | ({POLICY: "done"} if POLICY in chunk else {})
+
+
+def _look_at_unrung(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
+    return {target: Seen(state="", words=target) for target in (targets or ("everything that is announced",))}
+
+
+def _ring(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
+    """Ring for these story jobs, or for all that are announced and not picked up, and for mail."""
+    settings = hands.settings
+    ids = [UUID(target.removeprefix("story-")) for target in chunk if _is_story(target)]
+    if len(ids) < len(chunk):
+        ids = list(hands.store.operations.waiting_jobs())
+    bell = QueueDispatcher(
+        hands.redis_url or "",
+        story_timeout=settings.story_job_timeout_seconds,
+        mail_timeout=settings.email_job_timeout_seconds,
+    )
+    try:
+        hands.call(lambda: bell.ring_stories(ids))
+        hands.call(lambda: bell.ring_mail(1))
+    finally:
+        bell.close()
+    return dict.fromkeys(chunk, "done")
+
+
+def _is_story(target: str) -> bool:
+    try:
+        UUID(target.removeprefix("story-"))
+    except ValueError:
+        return False
+    return True
+
+
+JOB_ACTIONS = (
+    Action(
+        name="requeue",
+        label="Requeue",
+        about="jobs",
+        look=_look,
+        change=partial(_change, "requeue"),
+        warn=_may_run_twice,
+        command="fixionmail jobs requeue {targets}",
+        chunk=200,
+    ),
+    Action(
+        name="cancel",
+        label="Cancel",
+        about="jobs",
+        look=_look,
+        change=partial(_change, "cancel"),
+        warn=_leaves_dependents,
+        command="fixionmail jobs cancel {targets}",
+        destructive=True,
+        chunk=100,
+    ),
+    Action(
+        name="delete",
+        label="Delete",
+        about="jobs",
+        look=_look,
+        change=partial(_change, "delete"),
+        warn=_leaves_dependents,
+        command="fixionmail jobs delete {targets}",
+        destructive=True,
+        chunk=100,
+    ),
+    Action(
+        name="stop-job",
+        label="Stop",
+        about="jobs",
+        look=_look,
+        change=_stop,
+        command="fixionmail jobs stop {targets}",
+        destructive=True,
+        done=("asked",),
+    ),
+    Action(
+        name="repair-redis",
+        label="Repair",
+        about="redis",
+        look=_look_at_odd,
+        change=_repair,
+        command="fixionmail jobs repair {targets}",
+        chunk=50,
+        done=("done", "requeued", "removed", "put back", "kept", "sound"),
+    ),
+    Action(
+        name="rering",
+        label="Ring again",
+        about="jobs",
+        look=_look_at_unrung,
+        change=_ring,
+        command="fixionmail jobs rering {targets}",
+        chunk=500,
+    ),
+)

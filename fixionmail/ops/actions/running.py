@@ -1,0 +1,148 @@
+"""Previewing an action, and running it in chunks that may be interrupted and gone on with."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fixionmail.errors import InputError
+from fixionmail.ops.actions.action import Action, Order
+from fixionmail.ops.actions.hands import Hands
+from fixionmail.ops.actions.registry import action as named
+from fixionmail.ops.views import Preview, Progress
+
+SAMPLES = 10
+NAMED_TARGETS = 20
+CHUNK_SECONDS = 0.01
+"""A chunk that takes longer than this, beyond the way there and back, is followed by a smaller one."""
+LARGEST_CHUNK = 500
+SMALLEST_CHUNK = 10
+
+
+def preview(hands: Hands, name: str, targets: Sequence[str] = ()) -> Preview:
+    """What an action would touch; changes nothing.
+
+    Args:
+        hands: the deployment.
+        name: of the action.
+        targets: what it is to be done to, each once.
+
+    Raises:
+        InputError: there is no such action, or it does not fit this deployment.
+        UnreachableError: the deployment cannot be asked.
+    """
+    wanted = named(name)
+    seen = wanted.look(hands, tuple(dict.fromkeys(targets)))
+    words = [each.words for each in seen.values()]
+    return Preview(
+        action=name,
+        count=len(seen),
+        samples=tuple(words[:SAMPLES]),
+        warnings=tuple(wanted.warn(hands, seen)),
+        destructive=wanted.destructive,
+        command=_command(wanted, targets),
+        seen={target: each.state for target, each in seen.items()},
+    )
+
+
+def run(
+    hands: Hands,
+    previewed: Preview,
+    order: Order,
+    *,
+    cursor: str = "",
+    rate: float | None = None,
+) -> Iterator[Progress]:
+    """Do what was previewed. It goes on only while somebody asks for more, and puts what was done on record.
+
+    Args:
+        hands: the deployment.
+        previewed: by :func:`preview`; what has moved on since is left alone.
+        order: who and why.
+        cursor: of the last progress of an interrupted run.
+        rate: targets a second at most.
+
+    Raises:
+        InputError: changes are refused here.
+        UnreachableError: the deployment went away; what was done is on record, and can be gone on with.
+    """
+    if hands.read_only:
+        raise InputError("Nothing is changed here: this was started with --read-only.")
+    wanted = named(previewed.action)
+    todo = list(previewed.seen.items())
+    work = _Work(done=_place(cursor, len(todo)), size=wanted.chunk)
+    try:
+        while work.done < len(todo):
+            chunk = dict(todo[work.done : work.done + work.size])
+            yield work.took(wanted, chunk, hands, order, total=len(todo))
+            if rate:
+                time.sleep(len(chunk) / rate)
+        if not todo:
+            yield Progress(done=0, total=0, outcomes={}, finished=True)
+    finally:
+        hands.record(
+            operator=order.operator,
+            action=previewed.action,
+            target=_summary([target for target, _ in todo]),
+            reason=order.reason,
+            result={"outcomes": dict(work.outcomes), "done": work.done, "of": len(todo)},
+        )
+
+
+@dataclass
+class _Work:
+    """A run under way."""
+
+    done: int
+    size: int
+    outcomes: Counter[str] = field(default_factory=Counter)
+    fastest: float = float("inf")
+
+    def took(
+        self, wanted: Action, chunk: Mapping[str, str], hands: Hands, order: Order, *, total: int
+    ) -> Progress:
+        """Do one chunk, and choose the size of the next."""
+        began = time.monotonic()
+        words = wanted.change(hands, chunk, order)
+        self._pace(time.monotonic() - began, len(chunk), wanted.chunk)
+        self.done += len(chunk)
+        self.outcomes.update(words.values())
+        return Progress(
+            done=self.done,
+            total=total,
+            outcomes=dict(self.outcomes),
+            cursor=str(self.done),
+            finished=self.done >= total,
+            details=tuple(words.items()),
+        )
+
+    def _pace(self, seconds: float, targets: int, first: int) -> None:
+        self.fastest = min(self.fastest, seconds)
+        if first == 1:
+            return
+        if seconds - self.fastest > CHUNK_SECONDS:
+            self.size = max(SMALLEST_CHUNK, self.size // 2)
+        elif seconds < CHUNK_SECONDS and targets == self.size:
+            self.size = min(LARGEST_CHUNK, self.size * 5 // 4)
+
+
+def _place(cursor: str, total: int) -> int:
+    if not cursor:
+        return 0
+    if not cursor.isdecimal() or int(cursor) > total:
+        raise InputError(f"{cursor!r} is no place to go on from.")
+    return int(cursor)
+
+
+def _summary(targets: Sequence[str]) -> str:
+    shown = " ".join(targets[:NAMED_TARGETS])
+    return shown if len(targets) <= NAMED_TARGETS else f"{shown} and {len(targets) - NAMED_TARGETS} more"
+
+
+def _command(wanted: Action, targets: Sequence[str]) -> str:
+    named_targets = " ".join(map(shlex.quote, targets[:NAMED_TARGETS]))
+    more = " …" if len(targets) > NAMED_TARGETS else ""
+    return wanted.command.format(targets=named_targets + more).strip()
