@@ -6,10 +6,9 @@ import hashlib
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from fixionmail.ops.connection import RedisReader
 from fixionmail.ops.reading import error_of, text_of
@@ -53,24 +52,20 @@ class _Group:
     queues: Counter[str] = field(default_factory=Counter)
     functions: Counter[str] = field(default_factory=Counter)
     hours: Counter[int] = field(default_factory=Counter)
-    first: float | None = None
-    last: float | None = None
+    first: int = 0
+    last: int = 0
     ids: list[str] = field(default_factory=list)
 
-    def add(self, queue: str, found: Sequence[Any]) -> None:
-        """Put in what one step found of one traceback."""
-        _, _, count, ids, functions, hours, first, last = found
-        self.count += count
-        self.queues[queue] += count
-        for name, times in zip(functions[::2], functions[1::2], strict=True):
-            self.functions[text_of(name).rstrip("(")] += times
-        for hour, times in zip(hours[::2], hours[1::2], strict=True):
-            self.hours[int(hour)] += times
-        if first is not None:
-            self.first = min(self.first or float(first), float(first))
-            self.last = max(self.last or float(last), float(last))
+    def add(self, function: str, seconds: int, job_id: bytes) -> None:
+        """Put in one failed job; ``seconds`` is when it ended, or -1."""
+        self.count += 1
+        self.functions[function] += 1
+        if seconds >= 0:
+            self.hours[seconds // 3600] += 1
+            self.first = min(self.first or seconds, seconds)
+            self.last = max(self.last, seconds)
         if len(self.ids) < SAMPLE_IDS:
-            self.ids += map(text_of, ids[: SAMPLE_IDS - len(self.ids)])
+            self.ids.append(text_of(job_id))
 
     def view(self, this_hour: int) -> FailureGroup:
         """The group as it is shown."""
@@ -80,8 +75,8 @@ class _Group:
             count=self.count,
             queues=dict(self.queues.most_common()),
             functions=dict(self.functions.most_common()),
-            first_at=_moment(self.first),
-            last_at=_moment(self.last),
+            first_at=datetime.fromtimestamp(self.first, UTC) if self.first else None,
+            last_at=datetime.fromtimestamp(self.last, UTC) if self.last else None,
             per_hour=tuple(
                 self.hours.get(hour, 0) for hour in range(this_hour - TREND_HOURS + 1, this_hour + 1)
             ),
@@ -117,14 +112,23 @@ def grouped(reader: RedisReader, now: datetime, *, queue: str = "") -> Iterator[
 
     for place, visited, found in steps(reader, _STEP, places):
         searched += visited
-        for each in found:
-            mark, error = errors.fingerprint(each[0], own=bool(each[1]))
-            group = groups.get(mark) or groups.setdefault(mark, _Group(fingerprint=mark, error=error))
-            group.add(place.queue, each)
+        packed, owns, functions, jobs = found
+        names = [text_of(function).rstrip("(") for function in functions]
+        of_error = [
+            _group(groups, *errors.fingerprint(each, own=bool(own)))
+            for each, own in zip(packed, owns, strict=True)
+        ]
+        for number, function, seconds, job_id in zip(*(jobs[at::4] for at in range(4)), strict=True):
+            of_error[number].add(names[function], seconds, job_id)
+            of_error[number].queues[place.queue] += 1
         if time.monotonic() >= tell_at:
             tell_at = time.monotonic() + _TELL_EVERY_SECONDS
             yield step(finished=False)
     yield step(finished=True)
+
+
+def _group(groups: dict[str, _Group], mark: str, error: str) -> _Group:
+    return groups.get(mark) or groups.setdefault(mark, _Group(fingerprint=mark, error=error))
 
 
 class _Errors:
@@ -165,7 +169,3 @@ def _what_went_wrong(error: str) -> str:
     named = lines[frames[-1] + 1] if frames and frames[-1] + 1 < len(lines) else lines[-1]
     kind = named.partition(":")[0].strip()[:_LINE_LIMIT]
     return last if last.startswith(kind) else f"{kind}: … {last}"
-
-
-def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -1,9 +1,10 @@
--- One step through a queue's failed jobs: equal tracebacks are put together here, alike ones by the asker.
--- ARGV as in walk.lua. Returns per traceback: it (packed, and whether in a job's own record), how many, sample ids,
--- functions with their counts, hours (Unix time / 3600) with their counts, first and last moment in seconds.
-local SAMPLES = 5
+-- One step through a queue's failed jobs. Equal tracebacks are sent once; alike ones are put together by the asker.
+-- ARGV as in walk.lua. Returns tracebacks (packed), whether each was in a job's own record, functions, and per job:
+-- number of its traceback, number of its function, Unix time of its end (-1 when unknown), id.
 local YEAR_2100 = 4102444800 -- what is said to have ended later is not believed
-local groups, order = {}, {}
+local errors, owns, error_numbers = {}, {}, {}
+local functions, function_numbers = {}, {}
+local jobs = {}
 
 -- Seconds since 1970 of rq's text form of a moment, or nil.
 local function seconds_of(text)
@@ -33,42 +34,28 @@ local function failure_of(job_id)
   return own[1] and string.sub(own[1], 1, ERROR_LIMIT) or '', 1, seconds_of(own[2])
 end
 
-local function tally(counts, what)
-  counts[what] = (counts[what] or 0) + 1
-end
-
-local function flat(counts)
-  local found = {}
-  for what, count in pairs(counts) do
-    found[#found + 1] = tostring(what)
-    found[#found + 1] = count
+local function function_number(description)
+  local name = cut(string.match(description, '^[%w_.<>]+%(') or description)
+  local number = function_numbers[name]
+  if not number then
+    number = #functions
+    functions[number + 1], function_numbers[name] = name, number
   end
-  return found
+  return number
 end
 
 local function visit(job_id)
   local description = ask('HGET', prefix .. ':job:' .. job_id, 'description') or ''
-  local packed, own, seconds = failure_of(job_id)
-  local group = groups[packed]
-  if not group then
-    group = {packed = packed, own = own, count = 0, ids = {}, functions = {}, hours = {}}
-    groups[packed] = group
-    order[#order + 1] = group
+  local error, own, seconds = failure_of(job_id)
+  local number = error_numbers[error]
+  if not number then
+    number = #errors
+    errors[number + 1], owns[number + 1], error_numbers[error] = error, own, number
   end
-  group.count = group.count + 1
-  if #group.ids < SAMPLES then group.ids[#group.ids + 1] = job_id end
-  tally(group.functions, cut(string.match(description, '^[%w_.<>]+%(') or description))
-  if seconds and seconds < YEAR_2100 then
-    tally(group.hours, math.floor(seconds / 3600))
-    group.first = math.min(group.first or seconds, seconds)
-    group.last = math.max(group.last or seconds, seconds)
-  end
+  local at = #jobs
+  jobs[at + 1], jobs[at + 2] = number, function_number(description)
+  jobs[at + 3], jobs[at + 4] = seconds and seconds < YEAR_2100 and math.floor(seconds) or -1, job_id
 end
 
 local visited, place = walk(visit)
-local found = {}
-for i, group in ipairs(order) do
-  found[i] = {group.packed, group.own, group.count, group.ids, flat(group.functions), flat(group.hours),
-              group.first and tostring(group.first) or false, group.last and tostring(group.last) or false}
-end
-return {visited, place, found}
+return {visited, place, {errors, owns, functions, jobs}}
