@@ -137,7 +137,7 @@ def supervise(
 
 
 def _fleet() -> Fleet:
-    from fixionmail.processes.fleet import fleet_of
+    from fixionmail.processes.stack import fleet_of
     from fixionmail.settings import load_settings
 
     return fleet_of(load_settings())

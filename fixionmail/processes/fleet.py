@@ -21,10 +21,8 @@ from fixionmail.processes.identity import find
 from fixionmail.processes.keeper import FAILED, RUNNING, STARTING, STOPPED, STOPPING
 from fixionmail.processes.ledger import Ledger, Plan, Record, Wanted
 from fixionmail.processes.logs import LogReader, last_lines
-from fixionmail.processes.redis import place_of
 from fixionmail.processes.spec import KINDS, PROGRAMS, ProcessSpec, kind_of, names, spec
 from fixionmail.processes.supervisor import log_file
-from fixionmail.settings import Settings
 
 UNSUPERVISED = "not supervised: its supervisor has died; any start, stop or restart begins another one"
 SETTLE_SECONDS = 45.0
@@ -279,24 +277,6 @@ class Fleet:
             cpu = 100 * (used - used_before) / max(now - before, 0.01)
             return replace(look, pid=process.pid, uptime=uptime, cpu=max(0.0, cpu), rss=rss)
         return look
-
-
-def fleet_of(settings: Settings) -> Fleet:
-    """The fleet of these settings. Without a database in them, programs are started together with a bundled Postgres;
-    the local Redis is where REDIS_URL says, when that names this machine.
-
-    Its processes are described by this process's environment and working folder, from which ``settings`` must come.
-    """
-
-    def describe(name: str) -> ProcessSpec:
-        described = spec(name, settings.home)
-        url = settings.redis_url.get_secret_value() if settings.redis_url else ""
-        if described.kind == "redis" and url and place_of(url):
-            return replace(described, environment={"REDIS_URL": url})
-        return described
-
-    is_bundled = settings.database_url is None and settings.supabase_url is None
-    return Fleet(settings.home, describe=describe, beneath=("postgres",) if is_bundled else ())
 
 
 def _chosen(target: str, wanted: Mapping[str, Wanted]) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from redis.exceptions import AuthorizationError, NoPermissionError
 
 from fixionmail.errors import EngineError, FixionMailError, RedisUnreachableError, SettingsError
 from fixionmail.processes import redis as local_redis
-from fixionmail.processes.fleet import fleet_of
 from fixionmail.processes.keeper import RUNNING
 from fixionmail.processes.redis import LocalRedis, Place
+from fixionmail.processes.stack import fleet_of
 from fixionmail.settings import Settings, masked_url
 
 ANSWER_SECONDS = 3.0

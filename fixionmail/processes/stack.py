@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fixionmail.errors import EngineError
 from fixionmail.processes import redis
 from fixionmail.processes.fleet import Fleet
 from fixionmail.processes.keeper import RUNNING
-from fixionmail.processes.spec import names, spec
+from fixionmail.processes.spec import ProcessSpec, names, spec
 from fixionmail.processes.supervisor import supervising
 from fixionmail.settings import Settings
 from fixionmail.store import embedded, migrations
@@ -25,6 +25,24 @@ class Stack:
     mode: str
     redis_url: str | None
     fleet: Fleet
+
+
+def fleet_of(settings: Settings) -> Fleet:
+    """The fleet of these settings. Without a database in them, programs are started together with a bundled Postgres;
+    the local Redis is where REDIS_URL says, when that names this machine.
+
+    Its processes are described by this process's environment and working folder, from which ``settings`` must come.
+    """
+
+    def describe(name: str) -> ProcessSpec:
+        described = spec(name, settings.home)
+        url = settings.redis_url.get_secret_value() if settings.redis_url else ""
+        if described.kind == "redis" and url and redis.place_of(url):
+            return replace(described, environment={"REDIS_URL": url})
+        return described
+
+    is_bundled = settings.database_url is None and settings.supabase_url is None
+    return Fleet(settings.home, describe=describe, beneath=("postgres",) if is_bundled else ())
 
 
 @contextmanager

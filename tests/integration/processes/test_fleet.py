@@ -270,6 +270,28 @@ class TestStopping:
         fleet.settled(fleet.stop("all"))
         assert set(states(fleet).values()) == {"stopped"}
 
+    def test_a_server_stays_until_the_programs_on_it_have_finished(self, home: Path) -> None:
+        port = home / "redis" / "port"
+        source = (
+            "import signal, socket, sys, time\n"
+            "def finish(*_):\n"
+            "    time.sleep(0.3)\n"
+            f"    socket.create_connection(('127.0.0.1', int(open({str(port)!r}).read())))\n"
+            "    print('the server was there to the end', flush=True)\n"
+            "    sys.exit(0)\n"
+            "signal.signal(signal.SIGTERM, finish)\n"
+            "print('ready', flush=True)\n"
+            "time.sleep(600)\n"
+        )
+        fleet = fleet_of(home, source)
+        fleet.settled([*fleet.start("redis"), *fleet.start("worker")])
+        until(lambda: "ready" in log_of(home, "worker-1"), "it to be ready")
+
+        fleet.settled(fleet.stop("all"))
+
+        assert states(fleet) == {"worker-1": "stopped", "redis": "stopped"}
+        assert "the server was there to the end" in log_of(home, "worker-1")
+
     def test_nothing_can_be_done_to_one_that_was_never_started(self, home: Path) -> None:
         with pytest.raises(InputError, match=r"worker-3 was never started"):
             fleet_of(home).stop("worker-3")
