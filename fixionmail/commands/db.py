@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fixionmail.commands.db_reconcile import reconcile
 from fixionmail.commands.output import AsJson, print_json, print_table
 from fixionmail.commands.session import opened_store
 
@@ -79,6 +80,9 @@ def hold(reason: SwitchReason, as_json: AsJson = False) -> None:
 def release(reason: SwitchReason, as_json: AsJson = False) -> None:
     """Let mail go out again."""
     _hold_mail(False, reason, as_json)
+
+
+app.command()(reconcile)
 
 
 def _hold_mail(on: bool, reason: str, as_json: bool) -> None:

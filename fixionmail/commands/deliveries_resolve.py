@@ -109,7 +109,7 @@ def _from_provider(
 
     who = Operator.of_this_process()
     uncertain = [record for record in known.values() if record and record.delivery.state == UNCERTAIN]
-    with _resend() as resend:
+    with opened_resend() as resend:
         lookup = look_up(resend, uncertain)
     found = [record for record in uncertain if record.delivery.delivery_id in lookup.found]
     _show_evidence(lookup, as_json=as_json)
@@ -134,7 +134,12 @@ def _from_provider(
 
 
 @contextmanager
-def _resend() -> Iterator[Resend]:
+def opened_resend() -> Iterator[Resend]:
+    """Resend, to be asked what it sent.
+
+    Raises:
+        SettingsError: there is no key for it.
+    """
     from fixionmail.errors import SettingsError
     from fixionmail.mail.resend import Resend
     from fixionmail.settings import load_settings

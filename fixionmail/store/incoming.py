@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
 
 from fixionmail.models import ProviderEvent
 from fixionmail.store.transport import Caller
@@ -10,7 +12,7 @@ from fixionmail.store.transport import Caller
 
 @dataclass(frozen=True)
 class Incoming:
-    """Database functions of ``017_incoming.sql``."""
+    """Database functions of ``017_incoming.sql`` and ``019_reconcile.sql``."""
 
     _call: Caller
 
@@ -25,6 +27,36 @@ class Incoming:
             happened_at=event.happened_at,
             detail=event.detail,
             suppress=event.suppresses,
+        )
+        return str(row["verdict"])
+
+    def reconcile_mail(
+        self,
+        *,
+        provider_id: str,
+        delivery_id: UUID | None,
+        event: str,
+        address: str,
+        local_date: date,
+        sent_at: datetime,
+        by: str,
+        host: str,
+    ) -> str:
+        """Take in a mail that was sent and that a restored database may not know of.
+
+        Returns:
+            ``ok``, ``already``, or ``unknown`` when it is to nobody we know.
+        """
+        row = self._call(
+            "reconcile_mail_v1",
+            provider_id=provider_id,
+            delivery=delivery_id,
+            event=event,
+            address=address,
+            local_date=local_date,
+            sent_at=sent_at,
+            by=by,
+            host=host,
         )
         return str(row["verdict"])
 
