@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -236,8 +236,6 @@ class MailAnswer:
     """How long the provider asked us to wait."""
     rate_limit: float | None = None
     """Requests a second the provider allows, when it said so."""
-    refused: dict[int, str] = field(default_factory=dict)
-    """Members the provider refused one by one (position -> reason) while it took the others."""
 
 
 class Verdict(StrEnum):
@@ -336,13 +334,18 @@ class Opened:
 
 @dataclass(frozen=True, kw_only=True)
 class Begun:
-    """The word to send. Key, count and body only with GO, letters only with RESEAL."""
+    """The word to send. Key, count, slot, now and body only with GO, letters only with RESEAL.
+
+    ``slot`` is when to send and ``now`` the time at which that was said, in Unix seconds by the database's clock.
+    """
 
     verdict: Verdict
     token: int
     key: str
     count: int
     wait_seconds: float
+    now: float
+    slot: float
     body: bytes
     letters: tuple[Letter, ...]
     reason: str
@@ -361,6 +364,14 @@ class Outlook:
     held: bool
     paused_until: datetime | None
     paused_reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryTick:
+    """What a tick of the delivery loop learns. ``repairs``: how many of each kind."""
+
+    repairs: Mapping[str, int]
+    outlook: Outlook
 
 
 @dataclass(frozen=True, kw_only=True)

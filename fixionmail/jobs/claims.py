@@ -8,7 +8,7 @@ from uuid import UUID
 
 import structlog
 
-from fixionmail.errors import DatabaseUnreachableError, FixionMailError, StaleTokenError
+from fixionmail.errors import FixionMailError, StaleTokenError
 from fixionmail.models import Brief, Claim, Verdict
 from fixionmail.store import Store
 
@@ -113,19 +113,17 @@ class ClaimKeeper:
 
     def _keep(self) -> None:
         while not self._closing.wait(EXTEND_EVERY_SECONDS):
-            for claim in self._snapshot():
-                self._extend(claim)
+            if held := self._snapshot():
+                self._extend(held)
 
-    def _extend(self, claim: HeldClaim) -> None:
+    def _extend(self, held: list[HeldClaim]) -> None:
+        claims = [(claim.job_id, claim.token, claim.step, claim.percent) for claim in held]
         try:
-            verdict = self.store.jobs.extend(
-                claim.job_id,
-                token=claim.token,
-                lease_seconds=LEASE_SECONDS,
-                step=claim.step,
-                percent=claim.percent,
-            )
-        except DatabaseUnreachableError:
-            return  # the lease is longer than one missed turn; the next tries again
-        if verdict is Verdict.STALE:
-            claim.lost = True
+            stale = self.store.jobs.extend_all(claims, lease_seconds=LEASE_SECONDS)
+        except FixionMailError as error:
+            # The lease is longer than one missed turn; the next tries again.
+            _log.warning("claims could not be extended", claims=len(held), reason=str(error))
+            return
+        for claim in held:
+            if claim.job_id in stale:
+                claim.lost = True

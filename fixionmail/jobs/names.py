@@ -17,6 +17,8 @@ SEND_MAIL = "fixionmail.jobs.tasks.send_mail"
 
 MAX_LANES = 4
 """So many rounds of mail are under way at once, at most; they share one rate."""
+ROUND_SECONDS = 15.0
+"""A round of mail ends after this, so that a worker that is told to stop can finish it; the next takes over."""
 
 
 def story_job_id(job_id: UUID) -> str:
@@ -25,6 +27,9 @@ def story_job_id(job_id: UUID) -> str:
 
 
 def mail_job_ids(now: datetime, lanes: int) -> Sequence[str]:
-    """The rq jobs that ring for due mail. Within one minute the same lanes have the same ids."""
-    minute = int(now.timestamp() // 60)
-    return [f"mail-{minute}-{lane}" for lane in range(min(lanes, MAX_LANES))]
+    """The rq jobs that ring for due mail. The same lanes have the same ids for one round's time.
+
+    A round that has used up its time rings in the next one's: under its own id it would be found still running.
+    """
+    turn = int(now.timestamp() // ROUND_SECONDS)
+    return [f"mail-{turn}-{lane}" for lane in range(min(lanes, MAX_LANES))]

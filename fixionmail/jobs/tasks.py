@@ -17,8 +17,10 @@ from fixionmail import deadline
 from fixionmail.errors import FixionMailError, PostponedError, StaleTokenError, UnfitStoryError
 from fixionmail.jobs.claims import ClaimKeeper, HeldClaim
 from fixionmail.jobs.desk import JobDesk
+from fixionmail.jobs.names import MAX_LANES, ROUND_SECONDS
 from fixionmail.jobs.worker.context import current_execution
 from fixionmail.mail.mailer import Mailer
+from fixionmail.mail.pacing import SlotClock
 from fixionmail.mail.render import Sender
 from fixionmail.mail.send import Post
 from fixionmail.models import Brief, Story, Verdict
@@ -28,8 +30,6 @@ from fixionmail.store.writing import Limits
 from fixionmail.stories import generate
 from fixionmail.stories.writer import Writer
 
-ROUND_SECONDS = 15.0
-"""A round of mail ends after this, so that a worker that is told to stop can finish it; the next takes over."""
 UNFIT_ATTEMPTS = 3
 """A story whose texts could not be mailed in so many attempts has failed: asking goes on costing money."""
 
@@ -49,6 +49,7 @@ class Tools:
     story_seconds: float
     charge: int
     """Credits that a story costs its subscriber."""
+    clock: SlotClock
     ring_mail: Callable[[int], None]
     """Rings for so many rounds of mail."""
 
@@ -115,10 +116,12 @@ def _completed(tools: Tools, claim: HeldClaim, story: Story) -> str:
 
 def send_mail(tools: Tools) -> str:
     """One round of mail: send what is due, ring for the next round when there is more."""
-    post = Post(line=tools.line, mailer=tools.mailer, sender=tools.sender, holder=_holder())
+    post = Post(
+        line=tools.line, mailer=tools.mailer, sender=tools.sender, holder=_holder(), clock=tools.clock
+    )
     result = post.send_due(seconds=ROUND_SECONDS)
     if result.stopped_by == "time":
-        tools.ring_mail(1)
+        tools.ring_mail(MAX_LANES)
     return (
         f"{result.accepted} of {result.mails} mails in {result.requests} requests; ended: {result.stopped_by}"
     )

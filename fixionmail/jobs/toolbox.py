@@ -11,6 +11,7 @@ from fixionmail.jobs.names import SEND_MAIL, WRITE_STORY
 from fixionmail.jobs.tasks import Tools, send_mail, write_story
 from fixionmail.jobs.worker.payload import Functions
 from fixionmail.mail.choice import mail_line, open_mailer, sender_of
+from fixionmail.mail.pacing import SlotClock
 from fixionmail.settings import Settings
 from fixionmail.store import Store
 from fixionmail.stories import writer_for
@@ -34,6 +35,7 @@ def open_functions(settings: Settings, store: Store, ring_mail: Callable[[int], 
             sender=sender_of(settings),
             story_seconds=settings.story_job_timeout_seconds,
             charge=1 if settings.enable_credit_system else 0,
+            clock=SlotClock(),
             ring_mail=ring_mail,
         )
         yield {WRITE_STORY: partial(write_story, tools), SEND_MAIL: partial(send_mail, tools)}

@@ -9,7 +9,6 @@ from fixionmail.jobs.dispatch import Dispatcher
 from fixionmail.loops.runner import Report
 from fixionmail.mail.send import MAX_BATCH
 from fixionmail.models import Outlook
-from fixionmail.store import Store
 from fixionmail.store.mail import MailLine
 
 
@@ -17,23 +16,20 @@ from fixionmail.store.mail import MailLine
 class Delivery:
     """What the loop works with."""
 
-    store: Store
     line: MailLine
     dispatcher: Dispatcher
 
     def tick(self, fence: int, now: datetime) -> Report:
         """Repair, look at the line, ring when there is something to send; ``next_at``: when there will be."""
         self.dispatcher.look_for_redis()
-        repairs = self.store.upkeep.reap(fence=fence)
-        outlook = self.line.outlook(max_size=MAX_BATCH)
+        tick = self.line.tick(fence=fence, max_size=MAX_BATCH)
+        outlook = tick.outlook
         standing = _why_it_stands(outlook)
         if outlook.requests and not standing:
             self.dispatcher.ring_mail(outlook.requests)
-        self.store.upkeep.fold_counters()
-        self.store.upkeep.sweep_heartbeats()
         ready = {"due": outlook.due, "to send again": outlook.ready}
         return Report(
-            counts={what: n for what, n in {**repairs, **ready}.items() if n},
+            counts={what: n for what, n in {**tick.repairs, **ready}.items() if n},
             note=standing,
             next_at=outlook.paused_until or outlook.next_at,
         )

@@ -191,7 +191,7 @@ def _loop(name: str, settings: Settings, store: Store, dispatcher: Dispatcher) -
         return {"mode": dispatcher.mode, "mode_since": dispatcher.mode_since.isoformat()}
 
     if name == "delivery":
-        delivery = Delivery(store=store, line=mail_line(settings, store), dispatcher=dispatcher)
+        delivery = Delivery(line=mail_line(settings, store), dispatcher=dispatcher)
         interval = min(settings.check_interval_seconds, DELIVERY_INTERVAL_SECONDS)
         return Loop(name=name, interval_seconds=interval, tick=delivery.tick, info=info)
     scheduler = Scheduler(

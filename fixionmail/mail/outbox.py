@@ -52,8 +52,11 @@ class Outbox:
         self._now = now
         self._is_open = False
 
-    def send(self, *, key: str, body: bytes, count: int) -> MailAnswer:
+    def send(
+        self, *, key: str, body: bytes, count: int, on_line: Callable[[], None] = lambda: None
+    ) -> MailAnswer:
         """Write the mails of one request; see ``mailer.Mailer``. A folder that cannot be written asks for a wait."""
+        on_line()
         used = self._keys / hashlib.sha256(key.encode()).hexdigest()[:40]
         marker = f"{hashlib.sha256(body).hexdigest()}.body"
         ids = tuple(str(uuid5(_IDS, f"{key}\n{place}")) for place in range(count))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Self
@@ -105,13 +105,16 @@ class Resend:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def send(self, *, key: str, body: bytes, count: int) -> MailAnswer:
+    def send(
+        self, *, key: str, body: bytes, count: int, on_line: Callable[[], None] = lambda: None
+    ) -> MailAnswer:
         """Hand over the mails in ``body`` under an idempotency key, once, and say what became of them.
 
         Args:
             key: 1 to 256 characters; the same key and body never send twice within 24 hours.
             body: JSON as Resend takes it: an object for one mail, an array for up to 100.
             count: how many mails the body holds.
+            on_line: see ``mailer.Mailer``: called with the connection open and nothing written.
 
         Raises:
             DeadlineExceededError: no time was left, so nothing was sent.
@@ -119,7 +122,9 @@ class Resend:
         path = "/emails/batch" if body.lstrip()[:1] == b"[" else "/emails"
         headers = {"content-type": "application/json", "idempotency-key": key}
         try:
-            got = self._request("POST", path, headers=headers, content=body)
+            got = self._request(
+                "POST", path, headers=headers, content=body, extensions={"trace": _on_line(on_line)}
+            )
         except _NEVER_SENT as error:
             return self._unknown(f"Resend cannot be reached, nothing was sent: {_reason(error)}")
         except httpx.HTTPError as error:
@@ -198,6 +203,16 @@ class Resend:
 
     def _safe(self, text: str) -> str:
         return text.replace(self._api_key, "***") if self._api_key else text
+
+
+def _on_line(call: Callable[[], None]) -> Callable[[str, Mapping[str, Any]], None]:
+    """A trace (https://www.encode.io/httpcore/extensions/) that calls right before the request is written."""
+
+    def trace(event: str, details: Mapping[str, Any]) -> None:
+        if event == "http11.send_request_headers.started":
+            call()
+
+    return trace
 
 
 def _reason(error: httpx.HTTPError) -> str:

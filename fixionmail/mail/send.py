@@ -16,6 +16,7 @@ from uuid_utils.compat import uuid7
 from fixionmail import faults
 from fixionmail.errors import MailError
 from fixionmail.mail.mailer import Mailer
+from fixionmail.mail.pacing import SlotClock, SlotMissedError
 from fixionmail.mail.render import Mail, Sender, render, request_body
 from fixionmail.models import Begun, Letter, Opened, Outcome, Verdict
 from fixionmail.store.mail import MailLine
@@ -24,6 +25,10 @@ LEASE_SECONDS = 60.0
 """Longer than a request may take; counted from its slot."""
 MAX_BATCH = 100
 """The provider takes no more mails in one request."""
+CONNECT_SECONDS = 0.3
+"""So long before its slot a request is given to the client, which opens a connection if it has none, and waits."""
+MOST_MISSED = 5
+"""After so many missed slots in a row a request goes out at once."""
 
 
 @dataclass
@@ -35,6 +40,8 @@ class Round:
     accepted: int = 0
     stopped_by: str = ""
     """Why the round ended: ``empty``, ``paused: <reason>``, ``later`` or ``time``."""
+    missed: int = 0
+    """Slots in a row that passed before we were ready."""
     errors: list[str] = field(default_factory=list)
 
 
@@ -46,7 +53,7 @@ class Post:
     mailer: Mailer
     sender: Sender
     holder: str
-    sleep: Callable[[float], None] = time.sleep
+    clock: SlotClock = field(default_factory=SlotClock)
 
     def send_due(self, *, seconds: float) -> Round:
         """Send what is due until nothing is, the line stands still, or ``seconds`` have passed.
@@ -97,12 +104,14 @@ class Post:
         return mails, unfit
 
     def _begin(self, batch_id: UUID, result: Round, patience: float) -> None:
+        asked_at = self.clock.monotonic()
         begun = self.line.begin(
             batch_id, holder=self.holder, lease_seconds=LEASE_SECONDS, max_wait_seconds=patience
         )
         match begun.verdict:
             case Verdict.GO:
-                self._post(batch_id, begun, result)
+                self.clock.learn(asked_at=asked_at, answered_at=self.clock.monotonic(), now=begun.now)
+                self._go(batch_id, begun, result, patience)
             case Verdict.RESEAL if begun.letters and self._seal(batch_id, begun.token, begun.letters):
                 self._begin(batch_id, result, patience)
             case Verdict.PAUSED:
@@ -110,11 +119,25 @@ class Post:
             case Verdict.LATER:
                 result.stopped_by = "later"
 
-    def _post(self, batch_id: UUID, begun: Begun, result: Round) -> None:
-        self.sleep(begun.wait_seconds)
+    def _go(self, batch_id: UUID, begun: Begun, result: Round, patience: float) -> None:
+        """Send in our slot. One that was missed is given up for another, as long as there is hope to meet that."""
+        result.missed += 1
+        try:
+            self._post(batch_id, begun, result, self._wait if result.missed <= MOST_MISSED else _at_once)
+        except SlotMissedError:
+            self._begin(batch_id, result, patience)
+
+    def _wait(self, slot: float) -> None:
+        self.clock.wait_for(slot)
+
+    def _post(self, batch_id: UUID, begun: Begun, result: Round, wait: Callable[[float], None]) -> None:
+        time.sleep(max(0.0, self.clock.until(begun.slot) - CONNECT_SECONDS))
         faults.point("before post")
-        answer = self.mailer.send(key=begun.key, body=begun.body, count=begun.count)
+        answer = self.mailer.send(
+            key=begun.key, body=begun.body, count=begun.count, on_line=lambda: wait(begun.slot)
+        )
         faults.point("after post")
+        result.missed = 0
         self.line.settle(batch_id, token=begun.token, answer=answer)
         result.requests += 1
         result.mails += begun.count
@@ -122,3 +145,7 @@ class Post:
             result.accepted += begun.count
         elif answer.error:
             result.errors.append(answer.error)
+
+
+def _at_once(slot: float) -> None:
+    """For a machine that cannot be on time: the provider says when it is too much, and nothing is lost."""

@@ -94,6 +94,20 @@ class StoryJobs:
         )
         return Verdict(row["verdict"])
 
+    def extend_all(
+        self, claims: Sequence[tuple[UUID, int, str, int]], *, lease_seconds: float
+    ) -> frozenset[UUID]:
+        """Keep claims, each a job with its token, step and percent; the jobs that have passed to others."""
+        row = self._call(
+            "extend_story_jobs_v1",
+            lease_s=lease_seconds,
+            claims=[
+                {"job": job, "token": token, "step": step, "percent": percent}
+                for job, token, step, percent in claims
+            ],
+        )
+        return frozenset(_ids(row["stale"]))
+
     def complete(
         self, job_id: UUID, *, token: int, story_id: UUID, delivery_id: UUID, story: Story, charge: int
     ) -> tuple[Verdict, bool]:

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from fixionmail.errors import DatabaseError
-from fixionmail.models import Begun, Letter, MailAnswer, Opened, Outlook, Verdict
+from fixionmail.models import Begun, DeliveryTick, Letter, MailAnswer, Opened, Outlook, Verdict
 from fixionmail.store.transport import Caller, instant
 
 _CODEC = "zlib"
@@ -27,19 +27,22 @@ class MailLine:
     line: str
     start_rate: float
 
+    def tick(self, *, fence: int, max_size: int, limit: int = 1000) -> DeliveryTick:
+        """All that the delivery leader with ``fence`` asks for at once: repairs, upkeep, and :meth:`outlook`."""
+        row = self._call(
+            "delivery_tick_v1",
+            fence=fence,
+            limit=limit,
+            line=self.line,
+            start_rate=self.start_rate,
+            max_size=max_size,
+        )
+        return DeliveryTick(repairs=row["repairs"], outlook=_outlook(row["outlook"]))
+
     def outlook(self, *, max_size: int) -> Outlook:
         """How much mail work is ready, how many requests it takes, and when more becomes due."""
-        row = self._call("mail_outlook_v1", line=self.line, start_rate=self.start_rate, max_size=max_size)
-        return Outlook(
-            now=datetime.fromisoformat(row["now"]),
-            due=row["due"],
-            ready=row["ready"],
-            requests=row["requests"],
-            next_at=instant(row["next_at"]),
-            rate=row["rate"],
-            held=row["held"],
-            paused_until=instant(row["paused_until"]),
-            paused_reason=row["paused_reason"] or "",
+        return _outlook(
+            self._call("mail_outlook_v1", line=self.line, start_rate=self.start_rate, max_size=max_size)
         )
 
     def open(self, *, batch_id: UUID, holder: str, lease_seconds: float, max_size: int) -> Opened:
@@ -79,7 +82,7 @@ class MailLine:
         return Verdict(row["verdict"])
 
     def begin(self, batch_id: UUID, *, holder: str, lease_seconds: float, max_wait_seconds: float) -> Begun:
-        """Ask for the go before the socket opens. GO carries key, bytes and how long to wait for our slot."""
+        """Ask for the go before the socket opens. GO carries key, bytes and our slot."""
         row = self._call(
             "begin_batch_v1",
             line=self.line,
@@ -93,7 +96,10 @@ class MailLine:
             token=row.get("token", 0),
             key=row.get("key") or "",
             count=row.get("n", 0),
-            wait_seconds=row.get("wait_ms", 0.0) / 1000,
+            wait_seconds=row.get("wait_ms", 0.0) / 1000
+            or max(0.0, row.get("slot", 0.0) - row.get("now", 0.0)),
+            now=row.get("now", 0.0),
+            slot=row.get("slot", 0.0),
             body=_unpacked(row) if row["verdict"] == "go" else b"",
             letters=_letters(row.get("members", [])),
             reason=row.get("reason") or "",
@@ -114,6 +120,20 @@ class MailLine:
             rate=answer.rate_limit,
         )
         return Verdict(row["verdict"])
+
+
+def _outlook(row: dict[str, Any]) -> Outlook:
+    return Outlook(
+        now=datetime.fromisoformat(row["now"]),
+        due=row["due"],
+        ready=row["ready"],
+        requests=row["requests"],
+        next_at=instant(row["next_at"]),
+        rate=row["rate"],
+        held=row["held"],
+        paused_until=instant(row["paused_until"]),
+        paused_reason=row["paused_reason"] or "",
+    )
 
 
 def _unpacked(row: dict[str, Any]) -> bytes:

@@ -13,6 +13,7 @@ from fixionmail.errors import StoryError
 from fixionmail.jobs.claims import ClaimKeeper
 from fixionmail.jobs.tasks import Tools, write_story
 from fixionmail.mail.outbox import Outbox
+from fixionmail.mail.pacing import SlotClock
 from fixionmail.mail.render import Sender
 from fixionmail.models import Brief, ProviderEvent, Story
 from tests.commands import until
@@ -131,6 +132,7 @@ def test_a_writer_that_fails_is_asked_again_and_then_the_mail_is_missed_with_its
         sender=sender,
         story_seconds=60,
         charge=0,
+        clock=SlotClock(),
         ring_mail=lambda rounds: None,
     )
     attempts = 0

@@ -20,7 +20,7 @@ def test_a_process_told_to_stop_finishes_its_request_and_leaves_nothing_unknown(
         until(queued.provider.faults.struck, "the request to arrive")
         worker.terminate()
         assert worker.wait(30) == 0
-        assert set(queued.batches()) <= {"accepted", "sealed"}
+        assert set(queued.batches()) <= {"accepted", "sealed"}, "nothing may be left without an answer"
         assert queued.batches()["accepted"] >= 1
     queued.pass_time(seconds=91)
     with queued.run("delivery"), queued.run("worker"):
@@ -42,7 +42,7 @@ def test_a_process_killed_as_soon_as_it_was_told_to_stop_loses_nothing(
             victim.terminate()
             victim.send_signal(signal.SIGKILL)
             victim.wait()
-        assert made.batches()["sending"] == 1
+        assert made.batches()["sending"] >= 1
     made.pass_time(seconds=91)
     with made.run("delivery"), made.run("worker") if kind == "worker" else made.run("scheduler"):
         made.settle()

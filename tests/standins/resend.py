@@ -115,10 +115,14 @@ class ResendStandIn:
         with self._lock:
             return len(self._arrivals)
 
+    def arrivals(self) -> list[float]:
+        """When each API request has arrived, in Unix seconds, earliest first."""
+        with self._lock:
+            return sorted(self._arrivals)
+
     def busiest_second(self) -> int:
         """The most API requests that arrived in any one second, those answered 429 included."""
-        with self._lock:
-            times = sorted(self._arrivals)
+        times = self.arrivals()
         most = first = 0
         for last, at in enumerate(times):
             while times[first] <= at - 1:
@@ -148,7 +152,7 @@ class ResendStandIn:
         if request.path.startswith(control.PREFIX):
             return resend_control.answer(self, request)
         with self._lock:
-            self._arrivals.append(self.clock.now())
+            self._arrivals.append(request.arrived)
         rule = self.faults.take(f"{request.method} {request.path}")
         match rule.fault if rule else None:
             case Fault.LOST_REQUEST:
@@ -179,7 +183,7 @@ class ResendStandIn:
         headers: dict[str, str] = {}
         try:
             self._authorize(request)
-            headers |= self.rate.admit()
+            headers |= self.rate.admit(request.arrived)
             body = self._route(request, rule)
         except ResendError as error:
             return json_reply(error.status, error.body(), self._headers(headers | dict(error.headers)))

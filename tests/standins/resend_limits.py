@@ -20,15 +20,14 @@ class RateLimit:
         self._lock = threading.Lock()
         self._passed: deque[float] = deque()
 
-    def admit(self) -> dict[str, str]:
-        """Let one request pass; its rate limit headers.
+    def admit(self, now: float) -> dict[str, str]:
+        """Let one request that arrived at ``now`` pass; its rate limit headers.
 
         Raises:
             ResendError: it is one too many.
         """
         if self.limit is None:
             return {}
-        now = self._clock.now()
         with self._lock:
             while self._passed and self._passed[0] <= now - 1:
                 self._passed.popleft()

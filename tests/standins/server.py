@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,13 +19,14 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request as it arrived. Header names are case-insensitive."""
+    """One request as it arrived. Header names are case-insensitive; ``arrived``: when, in Unix seconds."""
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    arrived: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,12 +155,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.changed.notify_all()
 
     def _serve(self) -> None:
+        arrived = time.time()
         body = self.rfile.read(int(self.headers.get("content-length", "0")))
         if len(body) < int(self.headers.get("content-length", "0")):
             self.close_connection = True  # the client died in the middle: nothing was received
             return
         try:
-            reply = self.server.application(self._request(body))
+            reply = self.server.application(self._request(body, arrived))
         except ConnectionCutError:
             self._reset()
             return
@@ -170,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _serve
 
-    def _request(self, body: bytes) -> Request:
+    def _request(self, body: bytes, arrived: float) -> Request:
         parts = urlsplit(self.path)
         return Request(
             method=self.command,
@@ -178,6 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
             query=dict(parse_qsl(parts.query, keep_blank_values=True)),
             headers=self.headers,  # type: ignore[arg-type]  # a Message reads as a mapping of its headers
             body=body,
+            arrived=arrived,
         )
 
     def _answer(self, reply: Reply) -> None:

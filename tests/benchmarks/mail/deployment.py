@@ -20,10 +20,10 @@ from fixionmail.store import migrations
 from fixionmail.store.embedded import embedded_postgres
 from tests.commands import environment
 
-_DUE = """
+DUE = """
 with reader as (
   insert into users (id, email, timezone, delivery_time, unsubscribe_token)
-  select gen_random_uuid(), 'reader' || n || '@example.com', 'UTC', '08:00', 'token-' || n
+  select gen_random_uuid(), 'reader' || n || '@of' || %(mails)s || '.example.com', 'UTC', '08:00', gen_random_uuid()
     from generate_series(1, %(mails)s) n returning id),
 job as (
   insert into story_jobs (id, user_id, local_date, due_at, send_until, state, run_after, ring_at)
@@ -83,7 +83,7 @@ def deployment(mails: int, requests_per_second: float) -> Iterator[Deployment]:
         psycopg.connect(database_url, autocommit=True) as connection,
     ):
         migrations.migrate(database_url)
-        connection.execute(_DUE.encode(), {"mails": mails, "body": BODY})
+        connection.execute(DUE.encode(), {"mails": mails, "body": BODY})
         connection.execute("analyze")
         connection.execute("insert into send_lines (name, rate) values ('resend', %s)", [requests_per_second])
         settings = {

@@ -215,10 +215,22 @@ class TestLearningTheRate:
         (line,) = world.store.upkeep.overview(TODAY).lines
         return line.rate
 
-    def test_we_allow_ourselves_70_percent_of_what_the_provider_allows(self, world: World) -> None:
+    def test_we_allow_ourselves_94_percent_of_what_the_provider_allows(self, world: World) -> None:
         batch, token, _ = world.sending()
         world.settle(batch, token, Outcome.ACCEPTED, ids=("x",), rate_limit=10)
-        assert self.rate(world) == 7
+        assert self.rate(world) == pytest.approx(9.4)
+
+    def test_a_request_too_many_costs_a_fifth_once_for_all_that_were_under_way(self, world: World) -> None:
+        for batch, token, _ in [world.sending(), world.sending()]:
+            world.settle(batch, token, Outcome.RATE_LIMITED, status=429, error="slow", rate_limit=10)
+        assert self.rate(world) == pytest.approx(9.4 * 0.8)
+
+    def test_each_mail_accepted_brings_a_fiftieth_back_and_no_more_than_all(self, world: World) -> None:
+        for before, after in [(0.8, 0.82), (0.99, 1.0), (1.0, 1.0)]:
+            batch, token, _ = world.sending()
+            world.change("update send_lines set rate = %s, full_rate = 9.4", before * 9.4)
+            world.settle(batch, token, Outcome.ACCEPTED, ids=("x",))
+            assert self.rate(world) == pytest.approx(9.4 * after)
 
     def test_an_answer_that_names_no_rate_changes_nothing(self, world: World) -> None:
         batch, token, _ = world.sending()
