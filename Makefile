@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup up demo test test-slow test-postgres-15 check format chaos bench
+.PHONY: setup up demo test test-slow test-postgres-15 check format chaos bench audit-dependencies
 
 setup: $(READY)
 
@@ -56,3 +56,9 @@ bench: setup
 chaos: setup
 	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(SUBSCRIBERS),--subscribers $(SUBSCRIBERS))
+
+# What is known against the pinned versions (asks pypi.org), and every licence that is shipped.
+audit-dependencies: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	@$(BIN)/python -m tests.licences
+	@$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip

@@ -41,7 +41,8 @@ def reconcile(
         return
     typer.echo(
         f"Read {done.read:,} mails back to {since:%Y-%m-%d %H:%M} UTC: {done.taken_in:,} taken in, "
-        f"{done.known:,} known before, {done.strangers:,} to addresses that no subscriber has, {done.unmarked:,} not ours."
+        f"{done.known:,} known before, {done.strangers:,} to addresses that no subscriber has, "
+        f"{done.unmarked:,} not ours."
     )
     typer.echo("When the backup is younger than that, nothing will be sent twice: fixionmail db release.")
 

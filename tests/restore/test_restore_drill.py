@@ -77,7 +77,9 @@ def drill(postgres_server: PostgresServer, tmp_path: Path) -> Iterator[Drill]:
         yield Drill(postgres_server, resend, tmp_path)
 
 
-@pytest.mark.parametrize("in_batches", [False, True], ids=["singles", "batches"])
+@pytest.mark.parametrize(
+    "in_batches", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["singles", "batches"]
+)
 def test_after_a_restore_hold_reconcile_and_release_nobody_has_two_mails(
     drill: Drill, in_batches: bool
 ) -> None:
