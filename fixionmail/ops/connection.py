@@ -111,7 +111,8 @@ def in_words(error: Exception, url: str) -> str:
         case NoPermissionError():
             return f"Redis at {place} does not permit this user to look: {text}."
         case RedisTimeoutError() | TimeoutError():
-            return f"Redis at {place} does not answer in time."
+            tls = " A server without TLS is reached with redis://." if url.startswith("rediss:") else ""
+            return f"Redis at {place} does not answer in time.{tls}"
         case ResponseError():
             return _refusal(text, place)
         case _:

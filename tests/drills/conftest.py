@@ -1,0 +1,99 @@
+"""A deployment in which the drills cause every incident for real, look at it, and run the cure that is offered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from redis import Redis
+
+from fixionmail.ops import actions
+from fixionmail.ops.checks import Machine, find
+from fixionmail.ops.snapshot import Observer
+from fixionmail.ops.views import Cure, Finding, Snapshot
+from fixionmail.settings import Settings
+from fixionmail.store import Store
+from fixionmail.subscribers.service import Operator
+from tests.contract.store.world import World
+
+OPERATOR = Operator(name="drill", host="here")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """Settings, and what is behind them."""
+
+    settings: Settings
+    world: World
+    redis: Redis
+
+    @property
+    def redis_url(self) -> str:
+        assert self.settings.redis_url is not None
+        return self.settings.redis_url.get_secret_value()
+
+    def look(self) -> Snapshot:
+        """What an operator sees."""
+        with closing(Observer(redis_url=self.redis_url, settings=self.settings)) as observer:
+            return observer.look()
+
+    def findings(self, machine: Machine | None = None) -> dict[str, Finding]:
+        """What is wrong, by kind."""
+        return {finding.kind: finding for finding in find(self.look(), machine=machine)}
+
+    def cure(self, finding: Finding, action: str) -> dict[str, int]:
+        """Run the cure of that name that the finding offers; the outcomes, counted."""
+        chosen = next(cure for cure in finding.cures if cure.action == action)
+        return self.run(chosen)
+
+    def run(self, cure: Cure) -> dict[str, int]:
+        """Preview and run a cure, as the console does."""
+        hands = actions.Hands(
+            redis_url=self.redis_url, store=lambda: self.world.store, settings=self.settings
+        )
+        try:
+            previewed = actions.preview(hands, cure.action, cure.targets)
+            order = actions.Order(operator=OPERATOR, reason="a drill")
+            *_, last = actions.run(hands, previewed, order)
+        finally:
+            hands.close()
+        return dict(last.outcomes)
+
+
+@pytest.fixture
+def deployment(
+    database_url: str, direct_store: Store, redis_url: str, tmp_path: Path
+) -> Iterator[Deployment]:
+    """A deployment with nothing in it, in which all is well but that nothing runs."""
+    settings = settings_of(redis_url, database_url, tmp_path)
+    with psycopg.connect(database_url, autocommit=True) as connection, Redis.from_url(redis_url) as redis:
+        yield Deployment(settings=settings, world=World(direct_store, connection), redis=redis)
+
+
+def settings_of(redis_url: str | None, database_url: str | None, home: Path) -> Settings:
+    """Settings of nobody's environment."""
+    return Settings.model_validate(
+        {"redis_url": redis_url, "database_url": database_url, "fixionmail_home": home}
+    )
+
+
+@pytest.fixture
+def configured(redis_url: str) -> Iterator[Callable[..., None]]:
+    """Changes the server's configuration for the length of a test."""
+    with Redis.from_url(redis_url) as client:
+        before: dict[str, Any] = {}
+
+        def change(**wanted: str) -> None:
+            for name, value in wanted.items():
+                key = name.replace("_", "-")
+                before.setdefault(key, client.config_get(key)[key])
+                client.config_set(key, value)
+
+        yield change
+        for name, value in before.items():
+            client.config_set(name, value)

@@ -1,0 +1,156 @@
+"""Drills 1 to 4: Redis is away, hangs, refuses, or may forget what it was told."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from fixionmail.ops.checks import find
+from fixionmail.ops.doctor import Doctor
+from fixionmail.ops.snapshot import Observer
+from fixionmail.ops.views import Finding, Harm
+from tests.drills.conftest import Deployment, settings_of
+
+
+@contextmanager
+def listener(*, hangs_up: bool) -> Iterator[int]:
+    """The port of something that takes connections and says nothing, or closes them at once."""
+    import threading
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                held.append(connection)
+                if hangs_up:
+                    connection.close()
+
+        held: list[socket.socket] = []
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        for connection in held:
+            connection.close()
+        thread.join()
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def seen(redis_url: str, database_url: str, home: Path) -> dict[str, Finding]:
+    with closing(
+        Observer(redis_url=redis_url, settings=settings_of(redis_url, database_url, home))
+    ) as observer:
+        return {finding.kind: finding for finding in find(observer.look())}
+
+
+class TestDrill1:
+    def test_redis_that_does_not_run_is_named_with_its_address(
+        self, database_url: str, tmp_path: Path
+    ) -> None:
+        port = free_port()
+        finding = seen(f"redis://127.0.0.1:{port}/0", database_url, tmp_path)["redis-refused"]
+        assert finding.cause == f"Nothing listens at 127.0.0.1:{port}/0: the connection is refused."
+        assert (finding.drill, finding.harm) == (1, Harm.LATE)
+        assert [cure.action for cure in finding.cures] == ["", "start-redis"]
+
+    def test_fallback_that_took_over_is_said(self, deployment: Deployment, tmp_path: Path) -> None:
+        info = {"mode": "fallback", "mode_since": "2031-05-14T08:00:00+00:00"}
+        deployment.world.store.leases.acquire(name="scheduler", holder="s", ttl_seconds=30, info=info)
+        assert deployment.settings.database_url is not None
+        url = deployment.settings.database_url.get_secret_value()
+        finding = seen(f"redis://127.0.0.1:{free_port()}/0", url, tmp_path)["redis-refused"]
+        assert finding.cause.endswith("Fallback took over: the loops do the work themselves.")
+        assert (finding.harm, finding.evidence) == (Harm.RISK, ("fallback since 08:00:00 UTC",))
+
+
+class TestDrill2:
+    @pytest.mark.slow
+    def test_redis_that_hangs_is_told_from_one_that_is_away(self, database_url: str, tmp_path: Path) -> None:
+        with listener(hangs_up=False) as port:
+            finding = seen(f"redis://127.0.0.1:{port}/0", database_url, tmp_path)["redis-silent"]
+        assert "does not answer in time" in finding.cause
+
+    def test_redis_that_only_copies_another_is_named(
+        self, deployment: Deployment, configured: Callable[..., None]
+    ) -> None:
+        configured(replica_serve_stale_data="yes")
+        deployment.redis.execute_command("REPLICAOF", "127.0.0.1", str(free_port()))
+        try:
+            finding = deployment.findings()["redis-read-only"]
+        finally:
+            deployment.redis.execute_command("REPLICAOF", "NO", "ONE")
+        assert (finding.drill, finding.harm) == (2, Harm.LATE)
+        assert "redis-read-only" not in deployment.findings()
+
+    def test_redis_without_memory_left_is_named_with_its_numbers(
+        self, deployment: Deployment, configured: Callable[..., None]
+    ) -> None:
+        configured(maxmemory="1mb")
+        finding = deployment.findings()["redis-full"]
+        assert finding.title == "Redis is full"
+        assert finding.evidence[0].endswith("MB used of 1.0 MB")
+        configured(maxmemory="0")
+        assert "redis-full" not in deployment.findings()
+
+
+class TestDrill3:
+    def test_a_wrong_password_is_named_and_never_shown(
+        self, redis_url: str, database_url: str, tmp_path: Path
+    ) -> None:
+        place = redis_url.rpartition("@")[2].removeprefix("redis://")
+        for login in ("", ":wr0ng-secret@"):
+            found = seen(f"redis://{login}{place}", database_url, tmp_path)
+            assert "wr0ng-secret" not in repr(found)
+            assert (
+                found["redis-password"].cures[0].command.startswith("REDIS_URL=redis://default:<password>@")
+            )
+
+    @pytest.mark.slow
+    def test_tls_to_a_port_without_it_is_named_with_the_right_form(
+        self, redis_url: str, database_url: str, tmp_path: Path
+    ) -> None:
+        finding = seen(redis_url.replace("redis://", "rediss://"), database_url, tmp_path)["redis-silent"]
+        assert finding.cause.endswith("A server without TLS is reached with redis://.")
+
+    def test_no_tls_to_a_port_that_wants_it_is_named_with_the_right_form(
+        self, database_url: str, tmp_path: Path
+    ) -> None:
+        with listener(hangs_up=True) as port:
+            finding = seen(f"redis://127.0.0.1:{port}/0", database_url, tmp_path)["redis-tls"]
+        assert finding.cures[0].command == f"REDIS_URL=rediss://default:<password>@127.0.0.1:{port}/0"
+
+    def test_an_address_that_is_none_is_named_by_the_doctor_and_the_others_are_examined_all_the_same(
+        self, monkeypatch: pytest.MonkeyPatch, database_url: str, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("REDIS_URL", "http://:s3cret@host:1")
+        monkeypatch.setenv("DATABASE_URL", database_url)
+        monkeypatch.setenv("FIXIONMAIL_HOME", str(tmp_path))
+        report = Doctor(tmp_path / "none").examine()
+        finding = next(finding for finding in report.findings if finding.kind == "setting-wrong")
+        assert (finding.subjects, finding.drill) == (("REDIS_URL",), 3)
+        assert "s3cret" not in repr(report)
+        assert {check.name: check.state for check in report.checks}["database"] == "ok"
+        assert report.exit_code == 2
+
+
+def test_drill_4_a_policy_that_can_drop_queue_keys_is_named_and_set_right(
+    deployment: Deployment, configured: Callable[..., None]
+) -> None:
+    configured(maxmemory_policy="allkeys-lru")
+    finding = deployment.findings()["eviction-policy"]
+    assert (finding.drill, finding.subjects) == (4, ("allkeys-lru",))
+    assert finding.cures[0].command == "redis-cli CONFIG SET maxmemory-policy noeviction"
+    assert deployment.cure(finding, "repair-redis") == {"done": 1}
+    assert "eviction-policy" not in deployment.findings()

@@ -1,0 +1,215 @@
+"""Drills 14 to 26: mail, providers, the database and what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+import pytest
+
+from fixionmail.models import Outcome
+from fixionmail.ops.checks import find
+from fixionmail.ops.snapshot import Observer
+from fixionmail.ops.views import Finding, Harm
+from fixionmail.store import migrations
+from tests.contract.store.world import now
+from tests.drills.conftest import Deployment, settings_of
+from tests.postgres import url_of
+
+
+def seen(database_url: str, home: Path) -> dict[str, Finding]:
+    observer = Observer(redis_url=None, settings=settings_of(None, database_url, home))
+    try:
+        return {finding.kind: finding for finding in find(observer.look())}
+    finally:
+        observer.close()
+
+
+class TestDrill14:
+    def test_a_mail_whose_sender_died_is_named_with_its_batch(self, deployment: Deployment) -> None:
+        world = deployment.world
+        batch, _, (member,) = world.sending()
+        world.lapse(batch)
+        finding = deployment.findings()["delivery-stuck"]
+        assert (finding.drill, finding.subjects) == (14, (str(member),))
+        assert f"batch {batch} is sending after 1 attempts" in finding.evidence[0]
+        world.store.upkeep.reap(fence=world.lead("delivery"))
+        assert f"batch {batch} is ambiguous" in deployment.findings()["delivery-stuck"].evidence[0]
+        token = world.begin(batch).token
+        world.settle(batch, token, Outcome.ACCEPTED, ids=("one",))
+        assert "delivery-stuck" not in deployment.findings()
+
+    def test_a_mail_of_which_nobody_is_certain_waits_for_somebody(self, deployment: Deployment) -> None:
+        world = deployment.world
+        batch, token, (member,) = world.sending()
+        world.settle(batch, token, Outcome.KEY_CONFLICT, error="another body")
+        finding = deployment.findings()["delivery-uncertain"]
+        assert (finding.drill, finding.harm, finding.subjects) == (14, Harm.LOST, (str(member),))
+        assert finding.cures[0].action == "resolve-delivery"
+        world.store.deliveries.resolve_not_sent(
+            member, seen_state="uncertain", evidence={}, by="a", host="b", reason="c"
+        )
+        assert "delivery-uncertain" not in deployment.findings()
+
+
+CONSTRAINT: LiteralString = "alter table scheduled_deliveries drop constraint unique_story_delivery"
+
+
+class TestDrill15:
+    def test_a_missing_constraint_is_named(self, deployment: Deployment) -> None:
+        deployment.world.change(CONSTRAINT)
+        finding = deployment.findings()["constraint-missing"]
+        assert (finding.drill, finding.harm) == (15, Harm.RISK)
+        assert finding.evidence == ("unique_story_delivery: missing",)
+
+    def test_what_slipped_through_is_named_with_its_rows(self, deployment: Deployment) -> None:
+        first, second = self.mailed_twice(deployment)
+        finding = deployment.findings()["duplicate-story"]
+        assert (finding.drill, finding.harm) == (15, Harm.TWICE)
+        assert str(first) in finding.evidence[0]
+        assert str(second) in finding.evidence[0]
+
+    def mailed_twice(self, deployment: Deployment) -> tuple[object, object]:
+        world = deployment.world
+        world.change(CONSTRAINT)
+        _, (first, second) = world.sent(2)
+        story = world.row("scheduled_deliveries", first)["story_id"]
+        world.change(
+            "update scheduled_deliveries set story_id = %s, local_date = current_date where id = %s",
+            story,
+            second,
+        )
+        world.change("update scheduled_deliveries set local_date = current_date")
+        return first, second
+
+
+def test_drill_16_missing_migrations_are_named_and_applied(empty_database: str, tmp_path: Path) -> None:
+    finding = seen(empty_database, tmp_path)["migration-missing"]
+    assert (finding.drill, finding.cures[0].action) == (16, "migrate")
+    migrations.migrate(empty_database)
+    assert "migration-missing" not in seen(empty_database, tmp_path)
+
+
+class TestDrills17And18:
+    @pytest.mark.parametrize(
+        ("outcome", "error", "kind", "drill"),
+        [
+            (Outcome.UNAUTHORIZED, "Resend answered 401 invalid_api_key: API key is invalid", "mail-refused", 17),
+            (Outcome.UNAUTHORIZED, "Resend answered 403 validation_error: domain not verified", "mail-refused", 17),
+            (Outcome.QUOTA, "Resend answered 429 daily_quota_exceeded: You have reached your quota", "mail-quota", 18),
+        ],
+    )  # fmt: skip
+    def test_a_line_that_stands_still_is_named_in_the_providers_words_and_opened(
+        self, deployment: Deployment, outcome: Outcome, error: str, kind: str, drill: int
+    ) -> None:
+        world = deployment.world
+        batch, token, _ = world.sending()
+        world.settle(batch, token, outcome, error=error, wait_seconds=3600)
+        finding = deployment.findings()[kind]
+        assert (finding.cause, finding.drill, finding.subjects) == (error, drill, ("resend",))
+        deployment.cure(finding, "open-line")
+        assert kind not in deployment.findings()
+
+
+def test_drill_19_a_rejected_address_is_named_and_its_subscriber_suppressed(deployment: Deployment) -> None:
+    world = deployment.world
+    batch, token, (member,) = world.sending()
+    world.settle(batch, token, Outcome.REFUSED, status=422, error="Invalid `to` field")
+    world.change("update scheduled_deliveries set local_date = current_date")
+    delivery = world.row("scheduled_deliveries", member)
+    finding = deployment.findings()["address-rejected"]
+    assert (finding.drill, finding.subjects) == (19, (str(delivery["user_id"]),))
+    assert finding.evidence == (f"{delivery['address']}: Invalid `to` field",)
+    assert deployment.cure(finding, "suppress") == {"ok": 1}
+    assert world.value("select status from users where id = %s", delivery["user_id"]) == "suppressed"
+
+
+class TestDrill20:
+    def test_a_database_that_is_away_is_named(self, tmp_path: Path) -> None:
+        finding = seen("postgresql://a:b@127.0.0.1:1/x", tmp_path)["database-unreachable"]
+        assert (finding.drill, finding.harm) == (20, Harm.LATE)
+        assert finding.cures[0].automatic
+
+    def test_a_wrong_password_is_named_and_never_shown(self, database_url: str, tmp_path: Path) -> None:
+        found = seen(url_of(database_url, user="nobody_at_all", password="s3cret"), tmp_path)
+        assert found["database-refused"].drill == 20
+        assert "s3cret" not in repr(found)
+
+
+def test_drill_22_subscribers_in_unknown_zones_are_named_until_they_are_changed(
+    deployment: Deployment,
+) -> None:
+    world = deployment.world
+    first, second = world.subscribe(2)
+    world.change("update users set timezone = 'Mars/Phobos' where id = %s", first)
+    world.change("update users set delivery_time = 'noonish' where id = %s", second)
+    found = deployment.findings()
+    assert found["zone-unknown"].evidence == (f"{first}@example.com: Mars/Phobos",)
+    assert found["time-unreadable"].evidence == (f"{second}@example.com: noonish",)
+    assert {found[kind].drill for kind in ("zone-unknown", "time-unreadable")} == {22}
+    assert found["zone-unknown"].cures[0].command == (
+        f"fixionmail subscribers change {first}@example.com --timezone <value>"
+    )
+    world.change("update users set timezone = 'Asia/Tokyo', delivery_time = '07:00'")
+    assert not {"zone-unknown", "time-unreadable"} & deployment.findings().keys()
+
+
+@pytest.mark.parametrize(
+    ("error", "harm"),
+    [
+        ("anthropic answered 529 overloaded_error", Harm.COST),
+        ("anthropic answered 401: invalid x-api-key", Harm.LATE),
+        ("the model refuses to write this", Harm.COST),
+    ],
+)
+def test_drill_23_the_story_providers_answers_are_named_and_counted(
+    deployment: Deployment, error: str, harm: Harm
+) -> None:
+    world = deployment.world
+    for job in world.jobs(2):
+        world.store.jobs.fail(job, token=world.claimed(job), error=error, retry_seconds=60)
+    finding = deployment.findings()["story-provider"]
+    assert (finding.drill, finding.cause, finding.count, finding.harm) == (23, error, 2, harm)
+
+
+def test_drill_24_processes_of_two_versions_are_named_with_their_hosts(deployment: Deployment) -> None:
+    for version in ("1.9.0", "1.10.0"):
+        deployment.world.store.leases.heartbeat(
+            process=version, kind="scheduler", host=f"host-{version}", pid=4, version=version, started_at=now(), info={}
+        )  # fmt: skip
+    finding = deployment.findings()["version-skew"]
+    assert finding.drill == 24
+    assert finding.evidence == ("1.10.0: scheduler 4 on host-1.10.0", "1.9.0: scheduler 4 on host-1.9.0")
+    assert finding.cures[0].targets == ("scheduler 4 on host-1.9.0",)
+    deployment.world.store.leases.forget_process("1.9.0")
+    assert "version-skew" not in deployment.findings()
+
+
+class TestDrill26:
+    def test_two_subscribers_with_one_address_are_named(self, deployment: Deployment) -> None:
+        world = deployment.world
+        first, second = sorted(map(str, world.subscribe(2)))
+        world.change("drop index users_email_key")
+        world.change("update users set email = 'ada@example.com'")
+        finding = deployment.findings()["subscriber-twice"]
+        assert (finding.drill, finding.harm, finding.subjects) == (26, Harm.TWICE, ("ada@example.com",))
+        assert finding.evidence == (f"ada@example.com: 2 subscribers: {first}, {second}",)
+
+    def test_a_job_without_its_subscriber_is_named(self, deployment: Deployment) -> None:
+        world = deployment.world
+        job = world.job()
+        with past_the_rules(world.connection):
+            world.change("delete from users")
+        finding = deployment.findings()["job-orphaned"]
+        assert (finding.drill, finding.subjects) == (26, (str(job),))
+
+
+@contextmanager
+def past_the_rules(connection: psycopg.Connection) -> Iterator[None]:  # type: ignore[type-arg]
+    """As a restore or a careless superuser does it: no foreign key is looked at."""
+    connection.execute("set session_replication_role = replica")
+    yield
+    connection.execute("set session_replication_role = origin")
