@@ -6,17 +6,16 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from fixionmail.errors import InputError
-from fixionmail.ops import actions, failures, filters, pages, search
+from fixionmail.ops import actions, failures
 from fixionmail.ops.actions import Hands, Order
-from fixionmail.ops.rows import STATES
+from fixionmail.ops.matching import rows_matching
 from fixionmail.ops.snapshot import Observer
-from fixionmail.ops.views import JobRow, Preview, Progress
+from fixionmail.ops.views import Preview, Progress
 from fixionmail.processes.fleet import Fleet
 from fixionmail.subscribers.service import Operator
 
 QUERY, GROUP = "query:", "group:"
 EVERYTHING = "all"
-MOST_JOBS = 1_000_000
 
 
 class Changes:
@@ -57,7 +56,8 @@ class Changes:
         if targets == (EVERYTHING,):
             return action, ()
         if targets and targets[0].startswith(QUERY):
-            return action, [row.job_id for row in self._matching(targets[0].removeprefix(QUERY))]
+            found = rows_matching(self._observer.reader, targets[0].removeprefix(QUERY))
+            return action, [row.job_id for row in found]
         if targets and targets[0].startswith(GROUP):
             return action, self._failed_alike(targets[0].removeprefix(GROUP))
         return action, targets
@@ -76,27 +76,6 @@ class Changes:
         free = next(number for number in range(1, len(numbers) + 2) if number not in numbers)
         return "start-process", (f"{kind}-{free}",)
 
-    def _matching(self, query: str) -> list[JobRow]:
-        wanted, reader = filters.parse(query), self._observer.reader
-        if not wanted.is_plain:
-            steps = search.search(reader, wanted, datetime.now(UTC), limit=MOST_JOBS, bound=MOST_JOBS)
-            return [row for step in steps for row in step.rows]
-        rows: list[JobRow] = []
-        after = ""
-        while len(rows) < MOST_JOBS:
-            page = pages.page(
-                reader,
-                states=wanted.states or STATES,
-                queue=wanted.queue,
-                limit=pages.MAX_ROWS,
-                after=after,
-            )
-            rows += page.rows
-            after = page.next
-            if not after:
-                break
-        return rows
-
     def _failed_alike(self, fingerprint: str) -> list[str]:
         """The failed jobs whose error has this fingerprint, by the last line of the error."""
         groups = [step.groups for step in failures.grouped(self._observer.reader, datetime.now(UTC))][-1]
@@ -105,6 +84,6 @@ class Changes:
             raise InputError("No failed job has this cause any more.")
         return [
             row.job_id
-            for row in self._matching("state:failed")
+            for row in rows_matching(self._observer.reader, "state:failed")
             if group.error.endswith(failures.fingerprint(row.summary)[1])
         ]

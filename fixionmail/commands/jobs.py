@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fixionmail.commands import job_actions
 from fixionmail.commands.looking import KeyPrefix, RedisUrl, Watch, age, opened_reader, show
 from fixionmail.commands.output import AsJson, clean, plain, print_facts, print_json, table
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from fixionmail.ops.filters import JobFilter
     from fixionmail.ops.views import JobDetail, JobRow
 
-app = typer.Typer(help="Jobs in Redis: look at any, find those that failed.", no_args_is_help=True)
+app = typer.Typer(help="Jobs of any RQ deployment: look, find, requeue, cancel.", no_args_is_help=True)
+job_actions.register(app)
 
 Filter = Annotated[
     str,

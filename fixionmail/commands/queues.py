@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fixionmail.commands import queue_actions
 from fixionmail.commands.looking import KeyPrefix, RedisUrl, Watch, age, duration, opened_reader, show
 from fixionmail.commands.output import AsJson, plain, table
 
@@ -18,12 +19,8 @@ if TYPE_CHECKING:
     from fixionmail.ops.connection import RedisReader
     from fixionmail.ops.views import QueueView
 
-app = typer.Typer(help="Queues of any RQ deployment.", no_args_is_help=True)
-
-
-@app.callback()
-def _group() -> None:
-    """Keep the names of the commands, however few they are."""
+app = typer.Typer(help="Queues of any RQ deployment: look, pause, resume.", no_args_is_help=True)
+queue_actions.register(app)
 
 
 @app.command("list")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fixionmail.commands import worker_actions
 from fixionmail.commands.looking import KeyPrefix, RedisUrl, Watch, duration, opened_reader, show
 from fixionmail.commands.output import AsJson, table
 
@@ -16,14 +17,10 @@ if TYPE_CHECKING:
     from fixionmail.ops.connection import RedisReader
     from fixionmail.ops.views import WorkerView
 
-app = typer.Typer(help="Workers of any RQ deployment.", no_args_is_help=True)
+app = typer.Typer(help="Workers of any RQ deployment: look, drain, stop.", no_args_is_help=True)
+worker_actions.register(app)
 
 JOBS_NAMED = 3
-
-
-@app.callback()
-def _group() -> None:
-    """Keep the names of the commands, however few they are."""
 
 
 @app.command("list")

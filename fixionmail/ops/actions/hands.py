@@ -80,7 +80,7 @@ class Hands:
     def fleet(self) -> Fleet:
         """The processes of this machine."""
         if self._fleet is None:
-            from fixionmail.processes.fleet import fleet_of
+            from fixionmail.processes.stack import fleet_of
 
             self._fleet = fleet_of(self.settings)
         return self._fleet

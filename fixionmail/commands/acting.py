@@ -1,0 +1,160 @@
+"""What every command that acts has: a preview, a yes, progress, an outcome for each target, and the exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fixionmail.commands.looking import wanted_url
+from fixionmail.commands.output import clean, print_json, print_table
+from fixionmail.commands.session import confirm
+
+if TYPE_CHECKING:
+    from fixionmail.ops.actions import Action, Hands
+    from fixionmail.ops.views import Preview, Progress
+
+Targets = Annotated[list[str] | None, typer.Argument(metavar="ID...", show_default=False)]
+AllMatching = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILTER", help="Every job that this filter finds, instead of ids.", show_default=False
+    ),
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+Why = Annotated[str, typer.Option("--reason", help="Kept on record.", show_default=False)]
+Rate = Annotated[float | None, typer.Option(min=0.1, help="At most so many a second.", show_default=False)]
+
+SHOWN = 20
+"""Outcomes that people see one by one; more are counted."""
+OK, PROBLEM, PARTLY = 0, 1, 3
+
+
+def act(
+    name: str,
+    targets: Sequence[str],
+    *,
+    all_matching: str | None = None,
+    reason: str = "",
+    yes: bool = False,
+    dry_run: bool = False,
+    as_json: bool = False,
+    rate: float | None = None,
+    redis_url: str | None = None,
+    key_prefix: str = "rq",
+) -> None:
+    """Preview an action, ask, do it, tell what became of each target, and end with the exit code.
+
+    Raises:
+        FixionMailError: it cannot be done here; nothing was changed.
+    """
+    from fixionmail.ops import actions
+    from fixionmail.subscribers.service import Operator
+
+    with opened_hands(redis_url, key_prefix) as hands:
+        wanted = actions.action(name)
+        chosen = _chosen(hands, targets, all_matching)
+        preview = actions.preview(hands, name, chosen)
+        _show(preview, wanted, as_json=as_json, dry_run=dry_run)
+        if dry_run:
+            return
+        if not yes and preview.count:
+            confirm(f"{wanted.label}: {preview.count:,} in all?")
+        order = actions.Order(operator=Operator.of_this_process(), reason=reason)
+        _tell(actions.run(hands, preview, order, rate=rate), wanted, as_json=as_json)
+
+
+@contextmanager
+def opened_hands(redis_url: str | None, prefix: str) -> Iterator[Hands]:
+    """The deployment of the settings; with ``redis_url`` that Redis alone."""
+    from fixionmail.ops.actions import Hands
+    from fixionmail.ops.snapshot import Observer
+    from fixionmail.ops.target import redis_url_of
+    from fixionmail.settings import load_settings
+
+    with ExitStack() as stack:
+        if redis_url is not None:
+            hands = Hands(redis_url=wanted_url(redis_url), prefix=prefix)
+        else:
+            settings = load_settings()
+            url = redis_url_of(settings)
+            observer = Observer(redis_url=url, settings=settings, prefix=prefix)
+            stack.callback(observer.close)
+            hands = Hands(redis_url=url, store=observer.store, settings=settings, prefix=prefix)
+        stack.callback(hands.close)
+        yield hands
+
+
+def _chosen(hands: Hands, targets: Sequence[str], all_matching: str | None) -> Sequence[str]:
+    from fixionmail.errors import InputError
+    from fixionmail.ops.connection import RedisReader
+    from fixionmail.ops.matching import rows_matching
+
+    if all_matching is None:
+        return targets
+    if targets:
+        raise InputError("Name ids, or --all-matching; not both.")
+    reader = RedisReader(hands.redis_url or "", prefix=hands.redis.prefix)
+    try:
+        return [row.job_id for row in rows_matching(reader, all_matching)]
+    finally:
+        reader.close()
+
+
+def _show(preview: Preview, wanted: Action, *, as_json: bool, dry_run: bool) -> None:
+    if as_json:
+        if dry_run:
+            document = {"action": preview.action, "count": preview.count, "samples": preview.samples}
+            print_json({**document, "warnings": preview.warnings, "command": preview.command})
+        return
+    typer.echo(f"{wanted.label}: {preview.count:,} in all", err=True)
+    for sample in preview.samples:
+        typer.echo(f"  {clean(sample)}", err=True)
+    if preview.count > len(preview.samples):
+        typer.echo(f"  and {preview.count - len(preview.samples):,} more", err=True)
+    for warning in preview.warnings:
+        typer.echo(f"Warning: {clean(warning)}", err=True)
+
+
+def _tell(steps: Iterator[Progress], wanted: Action, *, as_json: bool) -> None:
+    last: Progress | None = None
+    details: list[tuple[str, str]] = []
+    try:
+        for last in steps:
+            details += last.details
+            _show_progress(last)
+    except KeyboardInterrupt:
+        done = last.done if last else 0
+        typer.echo(
+            f"\nInterrupted: {done:,} are done and on record. The same command does the rest.", err=True
+        )
+        raise
+    if last is None:
+        return
+    _print_outcomes(last, details, as_json=as_json)
+    good = sum(count for word, count in last.outcomes.items() if _is_done(word, wanted))
+    raise typer.Exit(OK if good == last.total else PARTLY if good else PROBLEM)
+
+
+def _is_done(word: str, wanted: Action) -> bool:
+    return word in wanted.done or wanted.name == "start-redis"
+
+
+def _show_progress(step: Progress) -> None:
+    if sys.stderr.isatty() and step.total > SHOWN:
+        end = "\n" if step.finished else ""
+        typer.echo(f"\r{step.done:,} of {step.total:,}", err=True, nl=False)
+        typer.echo(end, err=True, nl=False)
+
+
+def _print_outcomes(last: Progress, details: list[tuple[str, str]], *, as_json: bool) -> None:
+    if as_json:
+        outcomes: list[dict[str, Any]] = [{"target": target, "outcome": word} for target, word in details]
+        print_json({"total": last.total, "outcomes": dict(last.outcomes), "targets": outcomes})
+    elif len(details) <= SHOWN:
+        print_table(("target", "outcome"), details)
+    else:
+        print_table(("outcome", "how many"), ((word, f"{count:,}") for word, count in last.outcomes.items()))
