@@ -21,6 +21,9 @@ from tests.commands import command
 from tests.standins.resend import ResendStandIn
 
 KINDS = {"scheduler": 2, "delivery": 2, "worker": 3}
+API_KEY = "re_chaos"
+RATE_LIMIT = 100
+"""Requests a second that the provider allows while all is well."""
 RESTART_SECONDS = 1.0
 STOP_SECONDS = 40.0
 
@@ -125,7 +128,7 @@ class Deployment:
             "FIXIONMAIL_HOME": str(self.home),
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
-            "RESEND_API_KEY": "re_chaos",
+            "RESEND_API_KEY": API_KEY,
             "RESEND_API_URL": self.provider.url,
             "EMAIL_FROM": "FixionMail <stories@example.com>",
             "CHECK_INTERVAL_SECONDS": "2",
@@ -149,7 +152,7 @@ def deployed(home: Path, seed: int) -> Iterator[Deployment]:
     with (
         ExitStack() as exits,
         ResendStandIn(
-            api_key="re_chaos", ledger_file=home / "ledger.jsonl", rate_limit=100, seed=seed
+            api_key=API_KEY, ledger_file=home / "ledger.jsonl", rate_limit=RATE_LIMIT, seed=seed
         ) as provider,
     ):
         deployment = Deployment(home, provider, exits)

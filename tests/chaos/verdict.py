@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,22 @@ _ROWS = """
 
 
 @dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What is wrong with one delivery, in one line."""
+
+    text: str
+    address: str
+    delivery: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What was found. Each problem is the story of one delivery, in one line."""
+    """What was found."""
 
     subscribers: int
     mails: int
     ends: dict[str, int]
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
 
 
 def is_settled(url: str) -> bool:
@@ -63,14 +73,23 @@ def judge(url: str, ledger: Path) -> Verdict:
         rows = connection.execute(_ROWS).fetchall()
     known = {mail.id for mail in mails}
     recorded = {row[6] for row in rows if row[6]}
-    problems = [f"two mails: {who}" for who, n in counts.items() if n > 1]
-    problems += [f"no end: {row}" for row in rows if row[4] not in ENDS]
-    problems += [f"recorded, but not sent: {row}" for row in rows if row[6] and row[6] not in known]
-    problems += [
-        f"sent, but recorded as {row[4]}: {row}" for row in rows if _was_sent(row, counts) != _is_sent(row)
+    problems = [
+        Problem(text=f"two mails for {date}", address=address)
+        for (address, date), n in counts.items()
+        if n > 1
     ]
+    for row in rows:
+        about = {"address": row[0], "delivery": row[7] or ""}
+        if row[4] not in ENDS:
+            problems.append(Problem(text=f"no end: job {row[2]} ({row[3]}), delivery {row[4]}", **about))
+        if row[6] and row[6] not in known:
+            problems.append(Problem(text=f"recorded as {row[6]}, but not sent", **about))
+        if _was_sent(row, counts) != _is_sent(row):
+            problems.append(Problem(text=f"sent: {_was_sent(row, counts)}, recorded: {row[4]}", **about))
     problems += [
-        f"mail without a row: {mail.to} {mail.date} {mail.key}" for mail in mails if mail.id not in recorded
+        Problem(text=f"mail {mail.id} without a row", address=mail.to[0])
+        for mail in mails
+        if mail.id not in recorded
     ]
     return Verdict(
         subscribers=len({row[0] for row in rows}),
@@ -78,6 +97,22 @@ def judge(url: str, ledger: Path) -> Verdict:
         ends=dict(Counter(str(row[4]) for row in rows)),
         problems=tuple(problems),
     )
+
+
+def tell_story(url: str, ledger: Path, problem: Problem) -> str:
+    """Everything on record about one offending delivery: its rows, requests, audit, and the provider's entries."""
+    with psycopg.connect(url) as connection:
+        shown = connection.execute(
+            "select jsonb_pretty(show_delivery_v1(d.id)) from scheduled_deliveries d"
+            " join users u on u.id = d.user_id where u.email = %s or d.id::text = %s",
+            [problem.address, problem.delivery],
+        ).fetchall()
+    entries = [
+        f"  at the provider: {datetime.fromtimestamp(mail.at, UTC).isoformat()} id {mail.id} key {mail.key}"
+        for mail in resend_ledger.read_file(ledger)
+        if problem.address in mail.to
+    ]
+    return "\n".join([problem.text, *(row[0] for row in shown), *entries])
 
 
 def _was_sent(row: tuple[Any, ...], counts: Counter[tuple[str, str]]) -> bool:

@@ -15,7 +15,11 @@ class Clock:
 
     def now(self) -> float:
         """Unix time in seconds."""
-        return time.time() + self._ahead
+        return self.at(time.time())
+
+    def at(self, moment: float) -> float:
+        """What this clock shows at that moment of the machine's clock."""
+        return moment + self._ahead
 
     def advance(self, seconds: float) -> None:
         """Put the clock forward; never backwards."""

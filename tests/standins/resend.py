@@ -152,7 +152,7 @@ class ResendStandIn:
         if request.path.startswith(control.PREFIX):
             return resend_control.answer(self, request)
         with self._lock:
-            self._arrivals.append(request.arrived)
+            self._arrivals.append(self.clock.at(request.arrived))
         rule = self.faults.take(f"{request.method} {request.path}")
         match rule.fault if rule else None:
             case Fault.LOST_REQUEST:
@@ -183,7 +183,7 @@ class ResendStandIn:
         headers: dict[str, str] = {}
         try:
             self._authorize(request)
-            headers |= self.rate.admit(request.arrived)
+            headers |= self.rate.admit(self.clock.at(request.arrived))
             body = self._route(request, rule)
         except ResendError as error:
             return json_reply(error.status, error.body(), self._headers(headers | dict(error.headers)))

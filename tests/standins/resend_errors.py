@@ -85,7 +85,8 @@ def rate_limited(limit: int, headers: Mapping[str, str]) -> ResendError:
     return ResendError(status=429, name="rate_limit_exceeded", message=message, headers=headers)
 
 
-def quota_reached(period: str) -> ResendError:
+def quota_reached(period: str, retry_after: int | None) -> ResendError:
     """``period`` is daily or monthly."""
     message = f"You have reached your {period} email sending quota."
-    return ResendError(status=429, name=f"{period}_quota_exceeded", message=message)
+    headers = {} if retry_after is None else {"retry-after": str(retry_after)}
+    return ResendError(status=429, name=f"{period}_quota_exceeded", message=message, headers=headers)

@@ -47,11 +47,15 @@ class RateLimit:
 
 
 class Quotas:
-    """How many mails may be sent a UTC day and a UTC month; None: no limit, and no header."""
+    """How many mails may be sent a UTC day and a UTC month; None: no limit, and no header.
+
+    ``retry_after``: the seconds that a refusal names, if any; Resend does not say whether it does.
+    """
 
     def __init__(self, daily: int | None, monthly: int | None, clock: Clock) -> None:
         self.daily = daily
         self.monthly = monthly
+        self.retry_after: int | None = None
         self._clock = clock
         self._lock = threading.Lock()
         self._used: Counter[str] = Counter()
@@ -65,9 +69,9 @@ class Quotas:
         day, month = self._periods()
         with self._lock:
             if self.daily is not None and self._used[day] + mails > self.daily:
-                raise errors.quota_reached("daily")
+                raise errors.quota_reached("daily", self.retry_after)
             if self.monthly is not None and self._used[month] + mails > self.monthly:
-                raise errors.quota_reached("monthly")
+                raise errors.quota_reached("monthly", self.retry_after)
             self._used[day] += mails
             self._used[month] += mails
 
