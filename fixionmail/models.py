@@ -574,6 +574,25 @@ class DuplicateFinding:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SecondDelivery:
+    """A delivery beside another one, ``keeps``, of the same story or of the same subscriber and date."""
+
+    delivery_id: UUID
+    keeps: UUID
+    state: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrayRow:
+    """A ``subscriber`` who shares an address with an older one, or a ``job`` whose subscriber is not there."""
+
+    what: str
+    row_id: UUID
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Witness:
     """One row of something that may need somebody: what it is about, what there is to say of it, and since when."""
 

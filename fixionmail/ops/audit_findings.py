@@ -119,6 +119,6 @@ def _finding(kind: str, ids: list[bytes]) -> Finding:
         cause=about.cause,
         subjects=named,
         count=len(ids),
-        cures=(Cure(label=about.cure, action="repair", targets=named, automatic=about.automatic),),
+        cures=(Cure(label=about.cure, action="repair-redis", targets=named, automatic=about.automatic),),
         drill=_DRILL,
     )

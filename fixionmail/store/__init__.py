@@ -13,10 +13,10 @@ from fixionmail.store.jobs import StoryJobs
 from fixionmail.store.leases import Leases
 from fixionmail.store.mail import MailLine
 from fixionmail.store.operations import Operations
+from fixionmail.store.repairs import Repairs
 from fixionmail.store.subscribers import Subscribers
 from fixionmail.store.transport import CALL_TIMEOUT_SECONDS, Caller, Transport
 from fixionmail.store.upkeep import Upkeep
-from fixionmail.store.writing import Writing
 from fixionmail.store.writing import Writing
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Store:
     upkeep: Upkeep
     writing: Writing
     operations: Operations
+    repairs: Repairs
     _call: Caller
 
     @classmethod
@@ -58,8 +59,8 @@ class Store:
             incoming=Incoming(call),
             upkeep=Upkeep(call),
             writing=Writing(call),
-            writing=Writing(call),
             operations=Operations(call),
+            repairs=Repairs(call),
             _call=call,
         )
 

@@ -72,6 +72,56 @@ class TestDrill15:
         assert str(first) in finding.evidence[0]
         assert str(second) in finding.evidence[0]
 
+    def test_the_first_is_kept_the_other_set_aside_on_record_and_the_constraint_put_back(
+        self, deployment: Deployment
+    ) -> None:
+        first, second = self.mailed_twice(deployment)
+        finding = deployment.findings()["duplicate-story"]
+        assert deployment.cure(finding, "repair-duplicates") == {"ok": 2}
+        world = deployment.world
+        assert world.column("select id from scheduled_deliveries") == [min((first, second), key=str)]
+        (record,) = world.audit("delivery set aside")
+        assert record["result"]["delivery"]["id"] == record["target"] == str(max((first, second), key=str))
+        assert len(record["result"]["items"]) == 1
+        assert not {"duplicate-story", "constraint-missing"} & deployment.findings().keys()
+
+    @pytest.mark.parametrize(
+        ("name", "away"),
+        [
+            ("one_daily_job", "drop index one_daily_job"),
+            ("stories_job_id_key", "alter table stories drop constraint stories_job_id_key"),
+            ("unique_story_delivery", CONSTRAINT),
+            ("one_daily_delivery", "drop index one_daily_delivery"),
+            ("one_live_batch", "drop index one_live_batch"),
+            ("mail_batches_key", "drop index mail_batches_key"),
+            ("users_email_key", "drop index users_email_key"),
+        ],
+    )
+    def test_every_constraint_can_be_put_in_force_again(
+        self, deployment: Deployment, name: str, away: LiteralString
+    ) -> None:
+        deployment.world.sent(2)
+        deployment.world.change(away)
+        finding = deployment.findings()["constraint-missing"]
+        assert finding.subjects == (name,)
+        assert deployment.cure(finding, "repair-duplicates") == {"ok": 1}
+        assert "constraint-missing" not in deployment.findings()
+
+    def test_a_mail_that_is_on_its_way_is_not_set_aside(self, deployment: Deployment) -> None:
+        world = deployment.world
+        _, _, members = world.sending(2)
+        world.change("drop index one_daily_delivery")
+        world.change(
+            "update scheduled_deliveries set user_id = (select min(user_id::text)::uuid from story_jobs)"
+        )
+        second, broken = world.store.repairs.second_deliveries(), world.store.repairs.broken_constraints()
+        assert ({row.delivery_id for row in second} < set(members), broken) == (True, ("one_daily_delivery",))
+        who = {"by": "a", "host": "b", "reason": "c"}
+        assert world.store.repairs.set_aside(second[0], **who) == "refused: it is being sent"
+        assert world.store.repairs.restore_constraint("one_daily_delivery", **who) == (
+            "refused: rows stand against it: repair them first"
+        )
+
     def mailed_twice(self, deployment: Deployment) -> tuple[object, object]:
         world = deployment.world
         world.change(CONSTRAINT)
@@ -183,7 +233,7 @@ def test_drill_24_processes_of_two_versions_are_named_with_their_hosts(deploymen
     finding = deployment.findings()["version-skew"]
     assert finding.drill == 24
     assert finding.evidence == ("1.10.0: scheduler 4 on host-1.10.0", "1.9.0: scheduler 4 on host-1.9.0")
-    assert finding.cures[0].targets == ("scheduler 4 on host-1.9.0",)
+    assert (finding.count, finding.cures[0].command) == (1, "fixionmail processes restart <name>")
     deployment.world.store.leases.forget_process("1.9.0")
     assert "version-skew" not in deployment.findings()
 
@@ -197,6 +247,11 @@ class TestDrill26:
         finding = deployment.findings()["subscriber-twice"]
         assert (finding.drill, finding.harm, finding.subjects) == (26, Harm.TWICE, ("ada@example.com",))
         assert finding.evidence == (f"ada@example.com: 2 subscribers: {first}, {second}",)
+        assert deployment.cure(finding, "repair-users") == {"ok": 1}
+        assert sorted(world.column("select status from users")) == ["active", "removed"]
+        constraint = deployment.findings()["constraint-missing"]
+        deployment.cure(constraint, "repair-duplicates")
+        assert not {"subscriber-twice", "constraint-missing"} & deployment.findings().keys()
 
     def test_a_job_without_its_subscriber_is_named(self, deployment: Deployment) -> None:
         world = deployment.world
@@ -205,6 +260,9 @@ class TestDrill26:
             world.change("delete from users")
         finding = deployment.findings()["job-orphaned"]
         assert (finding.drill, finding.subjects) == (26, (str(job),))
+        assert deployment.cure(finding, "repair-users") == {"ok": 1}
+        assert world.state("story_jobs", job) == "cancelled"
+        assert "job-orphaned" not in deployment.findings()
 
 
 @contextmanager

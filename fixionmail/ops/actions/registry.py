@@ -8,8 +8,11 @@ from fixionmail.ops.actions.jobs import JOB_ACTIONS
 from fixionmail.ops.actions.machine import MACHINE_ACTIONS
 from fixionmail.ops.actions.mail import MAIL_ACTIONS
 from fixionmail.ops.actions.queues import QUEUE_ACTIONS
+from fixionmail.ops.actions.rows import ROW_ACTIONS
 
-ACTIONS = {each.name: each for each in (*JOB_ACTIONS, *QUEUE_ACTIONS, *MAIL_ACTIONS, *MACHINE_ACTIONS)}
+ACTIONS = {
+    each.name: each for each in (*JOB_ACTIONS, *QUEUE_ACTIONS, *MAIL_ACTIONS, *MACHINE_ACTIONS, *ROW_ACTIONS)
+}
 
 
 def action(name: str) -> Action:

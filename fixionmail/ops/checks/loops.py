@@ -19,7 +19,7 @@ def check(scene: Scene) -> Iterator[Finding]:
         else:
             yield from _ticking(scene, loop, loop.leader)
             if loop.standby:
-                yield _standby(loop, loop.leader)
+                yield _standby(scene, loop, loop.leader)
     if scene.deliveries is not None:
         for switch in scene.deliveries.switches:
             yield _switch(scene, switch)
@@ -103,7 +103,8 @@ def _ticking(scene: Scene, loop: LoopView, leader: ProcessView) -> Iterator[Find
         )
 
 
-def _standby(loop: LoopView, leader: ProcessView) -> Finding:
+def _standby(scene: Scene, loop: LoopView, leader: ProcessView) -> Finding:
+    here = scene.names_here({copy.pid for copy in loop.standby} - {leader.pid})
     names = tuple(copy.process for copy in loop.standby)
     return Finding(
         kind="loop-standby",
@@ -113,7 +114,11 @@ def _standby(loop: LoopView, leader: ProcessView) -> Finding:
         evidence=(f"leads: {leader.process}", *(f"stands by: {name}" for name in names[:5])),
         subjects=(loop.name, *names),
         count=len(names),
-        cures=(Cure(label="stop one", action="stop-process", targets=names[:1]),),
+        cures=(
+            Cure(label="stop one", action="stop-process", targets=here[:1])
+            if here
+            else Cure(label="stop one where it runs", command=f"kill {loop.standby[0].pid}"),
+        ),
         drill=12,
     )
 

@@ -19,7 +19,12 @@ _REASONS = (
     ("does not answer in time", "redis-silent", 2, ""),
     ("refuses the user or password", "redis-password", 3, "REDIS_URL=redis://default:<password>@{place}"),
     ("asks for a password", "redis-password", 3, "REDIS_URL=redis://default:<password>@{place}"),
-    ("closed the connection. a server with tls", "redis-tls", 3, "REDIS_URL=rediss://default:<password>@{place}"),
+    (
+        "closed the connection. a server with tls",
+        "redis-tls",
+        3,
+        "REDIS_URL=rediss://default:<password>@{place}",
+    ),
     ("without tls is reached with", "redis-tls", 3, "REDIS_URL=redis://default:<password>@{place}"),
     ("forbids", "redis-forbidden", 3, ""),
     ("does not permit", "redis-forbidden", 3, ""),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -87,6 +87,11 @@ class Scene:
     def deliveries(self) -> DeliveriesView | None:
         """The mail side, if the database answered."""
         return self.now.deliveries.value
+
+    def names_here(self, pids: Collection[int]) -> tuple[str, ...]:
+        """What the supervisor of this machine calls the processes with these ids."""
+        processes = self.machine.processes if self.machine else ()
+        return tuple(process.name for process in processes if process.pid in pids)
 
     def queue(self, name: str) -> QueueView | None:
         """The queue of that name."""

@@ -163,7 +163,7 @@ def _skew(product: str, seen: Iterable[tuple[str, str]]) -> Iterator[Finding]:
         evidence=tuple(f"{version}: {', '.join(places[:5])}" for version, places in sorted(hosts.items())),
         subjects=(product, *sorted(hosts)),
         count=len(old),
-        cures=(Cure(label="restart the old ones", action="restart-process", targets=old),),
+        cures=(Cure(label="restart or update the old ones", command="fixionmail processes restart <name>"),),
         drill=24,
     )
 

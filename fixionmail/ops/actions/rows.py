@@ -1,0 +1,98 @@
+"""Actions on rows that stand against a constraint: second deliveries, subscribers stored twice, jobs without one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from fixionmail.ops.actions.action import Action, Order, Seen
+from fixionmail.ops.actions.hands import Hands
+
+_CONSTRAINT = "not in force"
+_DONE = ("ok", "already")
+
+
+def _look_at_seconds(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
+    """All second deliveries, and then the constraints that are to be put in force; ``targets`` adds nothing to it."""
+    found = {
+        str(second.delivery_id): Seen(
+            state=f"{second.state} beside {second.keeps}",
+            words=f"{second.delivery_id}: {second.state}, {second.why} with {second.keeps}, which is kept",
+        )
+        for second in hands.store.repairs.second_deliveries()
+    }
+    for name in hands.store.repairs.broken_constraints():
+        found[name] = Seen(state=_CONSTRAINT, words=f"{name} is put in force")
+    return found
+
+
+def _set_aside(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
+    who = {"by": order.operator.name, "host": order.operator.host, "reason": order.reason}
+    now = {str(second.delivery_id): second for second in hands.store.repairs.second_deliveries()}
+    words = {}
+    for target, state in chunk.items():
+        if state == _CONSTRAINT:
+            words[target] = hands.store.repairs.restore_constraint(target, **who)
+        elif (second := now.get(target)) is None:
+            words[target] = "gone"
+        elif f"{second.state} beside {second.keeps}" != state:
+            words[target] = "changed"
+        else:
+            words[target] = hands.store.repairs.set_aside(second, **who)
+    return words
+
+
+def _look_at_strays(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
+    return {
+        str(stray.row_id): Seen(state=stray.what, words=f"{stray.what} {stray.row_id}: {stray.words}")
+        for stray in hands.store.repairs.stray_rows()
+    }
+
+
+def _mend(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
+    now = {str(stray.row_id): stray for stray in hands.store.repairs.stray_rows()}
+    return {
+        target: hands.store.repairs.mend_stray(
+            now[target], by=order.operator.name, host=order.operator.host, reason=order.reason
+        )
+        if target in now and now[target].what == state
+        else "gone"
+        for target, state in chunk.items()
+    }
+
+
+def _second_mail(hands: Hands, seen: Mapping[str, Seen]) -> Sequence[str]:
+    out = sum(
+        not each.state.startswith((_CONSTRAINT, "pending", "missed", "cancelled")) for each in seen.values()
+    )
+    return (
+        (f"{out} of these were mailed: the row goes into the audit log, the mail cannot be taken back.",)
+        if out
+        else ()
+    )
+
+
+ROW_ACTIONS = (
+    Action(
+        name="repair-duplicates",
+        label="Keep the first",
+        about="database",
+        look=_look_at_seconds,
+        change=_set_aside,
+        warn=_second_mail,
+        command="fixionmail db repair",
+        destructive=True,
+        chunk=100,
+        done=_DONE,
+    ),
+    Action(
+        name="repair-users",
+        label="Repair",
+        about="database",
+        look=_look_at_strays,
+        change=_mend,
+        command="fixionmail db repair --subscribers",
+        destructive=True,
+        chunk=100,
+        done=_DONE,
+    ),
+)
