@@ -1,4 +1,4 @@
-"""The README's settings table, made from the settings themselves: ``python -m tests.readme`` writes it anew."""
+"""The manual's table of settings, made from the settings themselves: ``python -m tests.readme`` writes it anew."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic_core import PydanticUndefined
 
 from fixionmail.settings import Settings, masked
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 START, END = "<!-- settings -->\n", "<!-- /settings -->"
 
 
@@ -22,11 +22,11 @@ def settings_table() -> str:
     return "\n".join(rows) + "\n"
 
 
-def with_table(readme: str) -> str:
-    """The text of a README with the table as it should be."""
-    before, _, rest = readme.partition(START)
+def with_table(page: str) -> str:
+    """The text of the page with the table as it should be."""
+    before, _, rest = page.partition(START)
     return before + START + settings_table() + END + rest.partition(END)[2]
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
