@@ -21,7 +21,7 @@ from console.feed import (
 )
 from fixionmail.errors import InputError
 from fixionmail.ops import audit as audits
-from fixionmail.ops import checks, failures, filters, job_detail, machine, pages, search
+from fixionmail.ops import checks, failures, filters, machine, pages, search, why
 from fixionmail.ops.actions import Hands
 from fixionmail.ops.doctor import Doctor
 from fixionmail.ops.history import History
@@ -125,8 +125,8 @@ class LiveDeck:
             yield JobPage(rows=tuple(rows), total=step.found, note=note)
 
     def job(self, job_id: str) -> JobDetail:
-        """One job, by one command."""
-        found = job_detail.detail(self._observer.reader, job_id)
+        """One job and why it does not run, by two commands."""
+        found = why.ask(self._observer, job_id)
         if found is None:
             raise InputError(f"Nothing in this Redis knows a job {job_id!r}.")
         return found

@@ -213,7 +213,8 @@ class Outcome(StrEnum):
 
     ACCEPTED = "accepted"
     REFUSED = "refused"  # 400, 422: nothing of this request was or will be sent
-    UNAUTHORIZED = "unauthorized"  # 401, 403: our key or domain; nothing was sent
+    UNAUTHORIZED = "unauthorized"  # 401, 403: our key; nothing was sent
+    SENDER_REFUSED = "sender_refused"  # 403: EMAIL_FROM is of a domain that is not verified; nothing was sent
     CONCURRENT = "concurrent"  # 409: the same key is being processed right now
     KEY_CONFLICT = "key_conflict"  # 409: the key was used with other bytes
     RATE_LIMITED = "rate_limited"  # 429: too many requests a second; nothing was sent
@@ -571,6 +572,37 @@ class DuplicateFinding:
     subject: str
     delivery_ids: tuple[UUID, ...]
     detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoryJobRow:
+    """A story job as the database has it.
+
+    Attributes:
+        rests: it is between two attempts, until ``run_after``.
+        too_late: nobody wants its story any more.
+        lapsed: its holder no longer vouches for it.
+        subscriber: the status of its subscriber; empty when there is none.
+    """
+
+    state: str
+    attempt: int
+    max_attempts: int
+    error: str
+    due_at: datetime
+    send_until: datetime
+    run_after: datetime
+    holder: str
+    lease_expires_at: datetime | None
+    step: str
+    percent: int
+    rests: bool
+    too_late: bool
+    lapsed: bool
+    subscriber: str
+    email: str
+    delivery_id: str
+    delivery_state: str
 
 
 @dataclass(frozen=True, kw_only=True)

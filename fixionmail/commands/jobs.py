@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fixionmail.commands import job_actions
+from fixionmail.commands import job_actions, jobs_why
 from fixionmail.commands.looking import KeyPrefix, RedisUrl, Watch, age, opened_reader, show
 from fixionmail.commands.output import AsJson, clean, plain, print_facts, print_json, table
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fixionmail.ops.views import JobDetail, JobRow
 
 app = typer.Typer(help="Jobs of any RQ deployment: look, find, requeue, cancel.", no_args_is_help=True)
+app.command("why")(jobs_why.why)
 job_actions.register(app)
 
 Filter = Annotated[

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from fixionmail.models import OperationsRow, Witness
+from fixionmail.models import OperationsRow, StoryJobRow, Witness
 from fixionmail.store.deliveries import duplicate_finding
 from fixionmail.store.transport import Caller, instant
 from fixionmail.store.upkeep import leader_row, line_row, process_row, switch_row
@@ -72,6 +72,32 @@ class Operations:
     def open_line(self, line: str, *, by: str, host: str, reason: str) -> str:
         """Let a mail line that stands still go on: ``ok``, ``already`` or ``gone``."""
         return str(self._call("open_line_v1", line=line, by=by, host=host, reason=reason)["verdict"])
+
+    def story_job(self, job_id: UUID) -> StoryJobRow | None:
+        """All that decides whether a story job can run; None when there is none."""
+        row = self._call("story_job_v1", job=job_id)
+        if row is None:
+            return None
+        return StoryJobRow(
+            state=row["state"],
+            attempt=row["attempt"],
+            max_attempts=row["max_attempts"],
+            error=row["error"] or "",
+            due_at=datetime.fromisoformat(row["due_at"]),
+            send_until=datetime.fromisoformat(row["send_until"]),
+            run_after=datetime.fromisoformat(row["run_after"]),
+            holder=row["holder"] or "",
+            lease_expires_at=instant(row["lease_expires_at"]),
+            step=row["step"] or "",
+            percent=row["percent"],
+            rests=row["rests"],
+            too_late=row["too_late"],
+            lapsed=row["lapsed"],
+            subscriber=row["subscriber"] or "",
+            email=row["email"] or "",
+            delivery_id=row["delivery"] or "",
+            delivery_state=row["delivery_state"] or "",
+        )
 
     def subscribers_in_zones(self, zones: Iterable[str]) -> tuple[Witness, ...]:
         """Some of the subscribers who live in one of these time zones: the id, and ``address: zone``."""

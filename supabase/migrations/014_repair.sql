@@ -1,6 +1,32 @@
 -- Mending what slipped in while a constraint was not in force. Every change is compared with what is there under the
 -- lock, is recorded in audit_log with all that it took away, and may be called twice.
 
+-- All that decides whether a story job can run, with what became of its delivery; null when there is none.
+create function story_job_v1(p_job uuid)
+returns jsonb
+language plpgsql stable security definer
+set search_path = public, pg_temp
+as $$
+declare
+  v_now timestamptz := clock_timestamp();
+begin
+  return (
+    select jsonb_build_object(
+        'state', j.state, 'attempt', j.attempt, 'max_attempts', j.max_attempts, 'error', j.error,
+        'due_at', j.due_at, 'send_until', j.send_until, 'run_after', j.run_after, 'ring_at', j.ring_at,
+        'holder', j.holder, 'lease_expires_at', j.lease_expires_at, 'step', j.step, 'percent', j.percent,
+        'rests', j.state = 'pending' and j.run_after > v_now,
+        'too_late', j.state = 'pending' and j.send_until <= v_now,
+        'lapsed', j.state = 'running' and j.lease_expires_at <= v_now,
+        'subscriber', u.status, 'email', u.email, 'delivery', d.id, 'delivery_state', d.state)
+      from story_jobs j
+      left join users u on u.id = j.user_id
+      left join scheduled_deliveries d on d.job_id = j.id
+     where j.id = p_job
+     order by d.updated_at desc limit 1);
+end
+$$;
+
 -- The names of constraints against second mails that are not in force.
 create function broken_constraint_names_v1()
 returns jsonb
@@ -209,5 +235,5 @@ end
 $$;
 
 call close_to_clients_v1(array[]::text[], array[
-  'broken_constraint_names_v1', 'comes_first_v1', 'second_deliveries_v1', 'set_aside_delivery_v1', 'restore_constraint_v1', 'stray_rows_v1',
+  'story_job_v1', 'broken_constraint_names_v1', 'comes_first_v1', 'second_deliveries_v1', 'set_aside_delivery_v1', 'restore_constraint_v1', 'stray_rows_v1',
   'merge_subscriber_v1', 'cancel_stray_job_v1']);

@@ -1,0 +1,43 @@
+"""``fixionmail jobs why``: why one job is not running."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Annotated, Any
+
+import typer
+
+from fixionmail.commands.output import AsJson, clean, print_json
+
+
+def why(
+    job_id: Annotated[
+        str,
+        typer.Argument(metavar="ID", help="Of a job in Redis, or of a story job.", show_default=False),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Say why a job is not running: the first reason decides. Exit code 1 if nobody knows it."""
+    from fixionmail.errors import FixionMailError
+    from fixionmail.ops import why as reasons
+    from fixionmail.ops.snapshot import Observer
+    from fixionmail.ops.target import redis_url_of
+    from fixionmail.settings import load_settings
+
+    settings = load_settings()
+    with closing(Observer(redis_url=redis_url_of(settings), settings=settings)) as observer:
+        job = reasons.ask(observer, job_id)
+    if job is None:
+        raise FixionMailError(f"Neither Redis nor the database knows a job {job_id!r}.")
+    if as_json:
+        cures: list[dict[str, Any]] = [
+            {"label": c.label, "action": c.action, "command": c.command, "automatic": c.automatic}
+            for c in job.cures
+        ]
+        print_json({"job_id": job.job_id, "state": job.state, "why": job.why, "cures": cures})
+        return
+    for reason in job.why or ("Nothing keeps it from running: it runs, or has ended.",):
+        typer.echo(clean(reason))
+    for cure in job.cures:
+        typer.echo(clean(f"  > {cure.label}{f': {cure.command}' if cure.command else ''}"
+                         f"{f' ({cure.automatic})' if cure.automatic else ''}"))  # fmt: skip
