@@ -29,7 +29,7 @@ _BY_NAME = {
 }
 _DEFINITE_REFUSALS = (400, 413, 422, 451)
 _OURS_TO_MEND = (301, 302, 307, 308, 401, 402, 403, 404, 405)
-"""Key, plan, the sender's domain or RESEND_API_URL is wrong: no mail is at fault, and none will go out until then."""
+"""Key, plan or RESEND_API_URL is wrong: no mail is at fault, and none will go out until then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +113,8 @@ def _outcome(refusal: Refusal) -> Outcome:
         return _BY_NAME[refusal.name]
     if refusal.status == 429:
         return Outcome.RATE_LIMITED
+    if refusal.status == 403 and refusal.name == "validation_error":
+        return Outcome.SENDER_REFUSED
     if refusal.status in _OURS_TO_MEND:
         return Outcome.UNAUTHORIZED
     if refusal.status in _DEFINITE_REFUSALS and refusal.name:

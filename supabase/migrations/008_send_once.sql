@@ -462,6 +462,7 @@ begin
     when 'accepted' then perform settle_accepted_v1(v_batch, p_ids);
     when 'refused' then perform settle_refused_v1(v_batch);
     when 'key_conflict' then perform settle_conflict_v1(v_batch);
+    when 'sender_refused' then perform settle_sender_v1(v_batch);
     when 'ambiguous', 'concurrent' then
       update mail_batches
          set state = 'ambiguous', maybe_sent = true, holder = null, lease_expires_at = null,
@@ -553,6 +554,28 @@ begin
 end
 $$;
 
+-- The sender's address, which is in the bytes, was refused: once it is put right, the mails are made anew. What may
+-- have been sent under these bytes keeps them.
+create function settle_sender_v1(p_batch mail_batches)
+returns void
+language plpgsql
+set search_path = public, pg_temp
+as $$
+begin
+  if p_batch.maybe_sent then
+    update mail_batches
+       set state = 'sealed', holder = null, lease_expires_at = null, next_attempt_at = clock_timestamp()
+     where id = p_batch.id;
+    return;
+  end if;
+  perform end_items_v1(p_batch.id, 'refused', 'pending', p_batch.last_error, null);
+  update mail_batches
+     set state = 'rejected', settled_at = clock_timestamp(), holder = null, lease_expires_at = null
+   where id = p_batch.id;
+  delete from mail_bodies where batch_id = p_batch.id;
+end
+$$;
+
 -- Something else was sent under this key: never a new key, a person must look.
 create function settle_conflict_v1(p_batch mail_batches)
 returns void
@@ -592,7 +615,7 @@ begin
                     then greatest(rate * 0.8, coalesce(full_rate, rate) / 10) else rate end,
            slowed_at = case when slowed_at < v_now - interval '1 second' then v_now else slowed_at end
      where name = p_line;
-  elsif p_outcome in ('unauthorized', 'quota') then
+  elsif p_outcome in ('unauthorized', 'sender_refused', 'quota') then
     update send_lines
        set paused_until = v_now + make_interval(secs => coalesce(p_wait_s, 60)), paused_reason = p_error
      where name = p_line;
@@ -607,4 +630,4 @@ call close_to_clients_v1(
   array['batch_size_v1', 'batch_members_v1', 'withdrawn_state_v1', 'open_batch_v1', 'new_draft_v1', 'draft_stands_v1',
         'seal_batch_v1', 'end_items_v1', 'reopen_if_outdated_v1', 'close_window_v1', 'window_is_over_v1',
         'begin_batch_v1', 'resend_backoff_v1', 'settle_batch_v1', 'settle_accepted_v1', 'settle_refused_v1',
-        'settle_conflict_v1', 'adjust_line_v1']);
+        'settle_conflict_v1', 'settle_sender_v1', 'adjust_line_v1']);

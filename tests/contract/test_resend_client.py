@@ -92,7 +92,7 @@ class TestRefused:
         [
             ({"to": "nobody"}, Outcome.REFUSED, 422),
             ({"text": ""}, Outcome.REFUSED, 422),
-            ({"from": "a@unverified.test"}, Outcome.UNAUTHORIZED, 403),
+            ({"from": "a@unverified.test"}, Outcome.SENDER_REFUSED, 403),
         ],
         ids=["bad address", "missing field", "unverified domain"],
     )
@@ -132,7 +132,7 @@ class TestRefused:
             (401, "missing_api_key", Outcome.UNAUTHORIZED),
             (401, "restricted_api_key", Outcome.UNAUTHORIZED),
             (403, "invalid_api_key", Outcome.UNAUTHORIZED),
-            (403, "validation_error", Outcome.UNAUTHORIZED),
+            (403, "validation_error", Outcome.SENDER_REFUSED),
             (404, "not_found", Outcome.UNAUTHORIZED),
             (405, "method_not_allowed", Outcome.UNAUTHORIZED),
             (409, "invalid_idempotent_request", Outcome.KEY_CONFLICT),

@@ -152,7 +152,7 @@ def deployment(
     home.mkdir(parents=True, exist_ok=True)
     store = Store.over(DirectTransport(database_url, 2))
     with (
-        ResendStandIn(api_key="re_faults", ledger_file=home / "ledger.jsonl") as provider,
+        ResendStandIn(api_key="re_faults", ledger_file=home / "ledger.jsonl", keep_bodies=True) as provider,
         psycopg.connect(database_url, autocommit=True) as connection,
     ):
         yield Deployment(

@@ -210,6 +210,39 @@ class TestNothingSent:
         assert world.open().verdict is Verdict.PAUSED
 
 
+class TestARefusedSender:
+    def test_stops_the_line_and_the_mails_are_made_anew_under_another_key(self, world: World) -> None:
+        batch, token, (member,) = world.sending()
+        key = world.row("mail_batches", batch)["key"]
+        assert (
+            world.settle(batch, token, Outcome.SENDER_REFUSED, status=403, error="not verified") is Verdict.OK
+        )
+        row = world.row("scheduled_deliveries", member)
+        assert (row["state"], row["reason"]) == ("pending", "not verified")
+        assert world.open().reason == "not verified"
+        world.change("update send_lines set paused_until = '-infinity'")
+        again = world.open()
+        assert [letter.delivery_id for letter in again.letters] == [member]
+        assert again.batch_id is not None
+        world.seal(again.batch_id, again.token, b"another sender")
+        assert world.begin(again.batch_id).key != key
+
+    def test_does_not_change_bytes_that_may_have_been_sent(self, world: World) -> None:
+        batch, token, (member,) = world.sending()
+        world.settle(batch, token, Outcome.AMBIGUOUS, error="timeout")
+        world.settle(
+            batch, world.begin(batch).token, Outcome.SENDER_REFUSED, status=403, error="not verified"
+        )
+        world.change("update send_lines set paused_until = '-infinity'")
+        assert world.state("scheduled_deliveries", member) == "sending"
+        assert world.begin(batch).body == b"bytes"
+
+    def test_may_be_repeated(self, world: World) -> None:
+        batch, token, _ = world.sending()
+        world.settle(batch, token, Outcome.SENDER_REFUSED, error="not verified")
+        assert world.settle(batch, token, Outcome.SENDER_REFUSED, error="not verified") is Verdict.ALREADY
+
+
 class TestLearningTheRate:
     def rate(self, world: World) -> float:
         (line,) = world.store.upkeep.overview(TODAY).lines
