@@ -13,7 +13,7 @@ _SHARED: list[structlog.typing.Processor] = [
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
 ]
-_CHATTY = ("apscheduler", "httpx", "psycopg.pool", "rq.worker")
+_CHATTY = ("anthropic", "apscheduler", "httpx", "httpx2", "openai", "psycopg.pool", "rq.worker")
 
 
 def set_up(level: str) -> None:

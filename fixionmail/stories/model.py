@@ -96,3 +96,6 @@ class Model(Protocol):
             ModelError: there is no whole answer.
             DeadlineExceededError: no time is left for the work that this belongs to.
         """
+
+    def close(self) -> None:
+        """Give back connections."""

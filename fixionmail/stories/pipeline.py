@@ -36,7 +36,7 @@ LINE_PAUSES: Mapping[Failure, float] = {
 _UNFIT = (Failure.REFUSED, Failure.TRUNCATED, Failure.BAD_ANSWER)
 """Answers of the model itself; told to it, the next may be better."""
 _PERCENTS = {"plan": (5, 15), "draft": (15, 60), "edit": (60, 95)}
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
+_LONGEST_PAUSE = 8.0
 _DRAFT_SHARE = 0.5
 """A draft of at least this share of the fewest words can be edited into a story; a shorter one is written anew."""
 
@@ -47,10 +47,16 @@ _Prompter = Callable[[Sequence[str]], Prompt]
 
 @dataclass(frozen=True, kw_only=True)
 class ModelWriter:
-    """Writes with one model. ``price`` is None when nobody knows what it costs."""
+    """Writes with one model.
+
+    Attributes:
+        price: None when nobody knows what it costs.
+        pause_seconds: after the first failure of a step; it doubles with each.
+    """
 
     model: Model
     price: Price | None
+    pause_seconds: float = 0.5
 
     @property
     def name(self) -> str:
@@ -118,7 +124,7 @@ class ModelWriter:
                 if error.failure in _UNFIT:
                     why = [str(error)] if error.failure is not Failure.REFUSED else why
                 elif error.failure not in LINE_PAUSES:  # else the line's pause holds us, with all the others
-                    _pause(attempt)
+                    _pause(self.pause_seconds * 2**attempt)
         raise UnfitStoryError(f"The {step} from {self.name} was refused {TRIES} times: {'; '.join(why)}.")
 
     def _request(self, desk: Desk, step: str, prompt: Prompt, read: _Read, limits: Limits) -> dict[str, Any]:
@@ -222,6 +228,6 @@ def _edit_reader(limits: Limits) -> _Read:
     return read
 
 
-def _pause(attempt: int) -> None:
-    longest = min(_LONGEST_PAUSE, _SHORTEST_PAUSE * 2**attempt)
+def _pause(seconds: float) -> None:
+    longest = min(_LONGEST_PAUSE, seconds)
     time.sleep(deadline.remaining(random.uniform(longest / 2, longest)))

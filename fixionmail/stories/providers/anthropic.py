@@ -68,6 +68,11 @@ class AnthropicModel:
         with self._loading:
             return self._sdk
 
+    def close(self) -> None:
+        """Close the connections."""
+        if "_sdk" in vars(self):
+            self._sdk.close()
+
     def ask(self, prompt: Prompt, on_text: Callable[[str], None]) -> Answer:
         """See :class:`~fixionmail.stories.model.Model`."""
         client = self._client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fixionmail.stories.model import Model
@@ -25,6 +25,7 @@ class Endpoint:
 
     provider: str
     server: ModelStandIn
+    models: list[Model] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -34,12 +35,15 @@ class Endpoint:
     def model(self, *, api_key: str = KEY, **options: Any) -> Model:
         """Our side of it."""
         kind = OpenAiModel if self.provider == "openai" else AnthropicModel
-        return kind(api_key=api_key, url=options.pop("url", self.url), **options)
+        model = kind(api_key=api_key, url=options.pop("url", self.url), **options)
+        self.models.append(model)
+        return model
 
     def writer(self, **options: Any) -> ModelWriter:
         """A writer that asks it."""
         model = self.model(**options)
-        return ModelWriter(model=model, price=load_prices().find(model.provider, model.model))
+        price = load_prices().find(model.provider, model.model)
+        return ModelWriter(model=model, price=price, pause_seconds=0.01)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -58,4 +62,7 @@ def running_endpoint(provider: str, **options: Any) -> Iterator[Endpoint]:
     """One of them, until the end."""
     kind = OpenAiStandIn if provider == "openai" else AnthropicStandIn
     with kind(api_key=KEY, **options) as server:
-        yield Endpoint(provider=provider, server=server)
+        endpoint = Endpoint(provider=provider, server=server)
+        yield endpoint
+        for model in endpoint.models:
+            model.close()

@@ -105,6 +105,7 @@ def test_what_the_provider_asks_us_to_wait_is_known(endpoint: Endpoint) -> None:
 
 
 def test_a_model_that_does_not_stop_is_stopped(endpoint: Endpoint) -> None:
+    endpoint.server.pace = 0.002  # else all of it is on its way before we can stop it
     failed(endpoint, ModelFault.HUGE)
     (entry,) = endpoint.server.entries()
     assert entry.output_tokens * 4 < 3 * MOST_CHARACTERS
