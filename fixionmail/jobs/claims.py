@@ -74,8 +74,9 @@ class HeldClaim:
 class ClaimKeeper:
     """Extends all claims of this process every twenty seconds, and hands them back when it closes."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, extend_every_seconds: float = EXTEND_EVERY_SECONDS) -> None:
         self.store = store
+        self._extend_every = extend_every_seconds
         self._held: set[HeldClaim] = set()
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -112,7 +113,7 @@ class ClaimKeeper:
             return list(self._held)
 
     def _keep(self) -> None:
-        while not self._closing.wait(EXTEND_EVERY_SECONDS):
+        while not self._closing.wait(self._extend_every):
             if held := self._snapshot():
                 self._extend(held)
 
