@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fixionmail.commands import db_repair
 from fixionmail.commands.db_reconcile import reconcile
 from fixionmail.commands.output import AsJson, print_json, print_table
 from fixionmail.commands.session import opened_store
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Bring the database up to date, see where it stands, hold and release mail.", no_args_is_help=True
 )
+app.command("repair")(db_repair.repair)
 
 SwitchReason = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Why, for the audit log.", show_default=False)

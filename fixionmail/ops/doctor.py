@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from fixionmail.errors import FixionMailError, SettingsError
-from fixionmail.ops import audit, machine, providers
+from fixionmail.ops import actions, audit, machine, providers
 from fixionmail.ops.checks import Machine, find
 from fixionmail.ops.checks.rows import duplicates
 from fixionmail.ops.snapshot import Observer
@@ -55,6 +55,40 @@ class Report:
         return int(
             any(f.harm > Harm.NOTE for f in self.findings) or any(c.state == "failed" for c in self.checks)
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fixed:
+    """A cure that was used: what for, and what became of its targets, or why it could not be used."""
+
+    finding: Finding
+    cure: Cure
+    outcomes: Mapping[str, int]
+    error: str = ""
+
+
+def fix(report: Report, settings: Settings, order: actions.Order) -> tuple[Fixed, ...]:
+    """Use the cures of a report that are safe unasked: nothing is lost and nothing mailed twice by them."""
+    chosen = [(f, next((c for c in f.cures if c.safe and c.action), None)) for f in report.findings]
+    wanted = [(finding, cure) for finding, cure in chosen if cure is not None]
+    if not wanted:
+        return ()
+    url = redis_url_of(settings)
+    observer = Observer(redis_url=url, settings=settings)
+    hands = actions.Hands(redis_url=url, store=observer.store, settings=settings)
+    try:
+        return tuple(_fixed(hands, finding, cure, order) for finding, cure in wanted)
+    finally:
+        hands.close()
+        observer.close()
+
+
+def _fixed(hands: actions.Hands, finding: Finding, cure: Cure, order: actions.Order) -> Fixed:
+    try:
+        *_, last = actions.run(hands, actions.preview(hands, cure.action, cure.targets), order)
+    except FixionMailError as error:
+        return Fixed(finding=finding, cure=cure, outcomes={}, error=" ".join(str(error).split()))
+    return Fixed(finding=finding, cure=cure, outcomes=last.outcomes)
 
 
 class Doctor:

@@ -1,0 +1,165 @@
+"""The doctor examines everything whatever fails, fixes what is safe, and ends with the right code; the watch tells."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests import commands
+from tests.commands import Ended
+from tests.contract.store.world import now
+from tests.drills.conftest import Deployment
+from tests.drills.test_drills_05_to_13_work import rung, until
+
+
+def doctor(deployment: Deployment, *options: str, **settings: str) -> Ended:
+    return commands.run(
+        deployment.settings.home, "doctor", *options, **{**environment(deployment), **settings}
+    )
+
+
+def environment(deployment: Deployment) -> dict[str, str]:
+    assert deployment.settings.database_url is not None
+    return {
+        "REDIS_URL": deployment.redis_url,
+        "DATABASE_URL": deployment.settings.database_url.get_secret_value(),
+    }
+
+
+def kinds(ended: Ended) -> set[str]:
+    return {finding["kind"] for finding in ended.json()["findings"]}
+
+
+def all_well(deployment: Deployment) -> None:
+    """Somebody leads both loops, and a worker listens to both queues."""
+    for name in ("scheduler", "delivery"):
+        deployment.world.store.leases.acquire(
+            name=name,
+            holder=name,
+            ttl_seconds=600,
+            info={"mode": "fallback", "mode_since": now().isoformat()},
+        )
+
+
+def test_ends_with_0_where_all_is_well(deployment: Deployment) -> None:
+    all_well(deployment)
+    ended = doctor(deployment)
+    assert (ended.code, ended.out.rstrip().splitlines()[-1], ended.err) == (0, "All is well.", "")
+
+
+def test_ends_with_1_and_a_hint_for_each_finding(deployment: Deployment) -> None:
+    ended = doctor(deployment, "--json")
+    assert ended.code == 1
+    assert {"no-scheduler", "no-delivery"} <= kinds(ended)
+    assert all(finding["cures"] and finding["key"] for finding in ended.json()["findings"])
+    assert ended.json()["schema"] == 1
+
+
+def test_goes_on_without_redis_and_ends_with_4(deployment: Deployment) -> None:
+    ended = doctor(deployment, "--json", REDIS_URL="redis://127.0.0.1:1/0")
+    assert ended.code == 4
+    assert {"redis-refused", "no-scheduler"} <= kinds(ended)
+    states = {check["name"]: check["state"] for check in ended.json()["checks"]}
+    assert (states["redis"], states["database"], states["second mails"]) == ("failed", "ok", "ok")
+
+
+def test_goes_on_with_a_wrong_setting_and_ends_with_2(deployment: Deployment) -> None:
+    ended = doctor(deployment, "--json", WORKER_CONCURRENCY="many")
+    assert ended.code == 2
+    assert {"setting-wrong", "no-scheduler"} <= kinds(ended)
+
+
+def test_finds_second_mails_of_the_last_days_by_a_full_scan(deployment: Deployment) -> None:
+    _, (member,) = deployment.world.sent()
+    other, _ = deployment.world.sent()
+    deployment.world.change(
+        "insert into mail_batch_items (batch_id, pos, delivery_id, live, outcome, provider_id)"
+        " values (%s, 9, %s, false, 'accepted', 'second')",
+        other,
+        member,
+    )
+    (finding,) = [f for f in doctor(deployment, "--json").json()["findings"] if f["kind"] == "accepted-twice"]
+    assert finding["evidence"] == [f"{member}: provider ids id-{member}, second"]
+
+
+def test_drill_28_finds_entries_of_redis_that_stand_for_nothing(deployment: Deployment) -> None:
+    (job,) = rung(deployment)
+    deployment.redis.delete(f"rq:job:{job}")
+    assert "entry-without-record" in kinds(doctor(deployment, "--json"))
+
+
+def test_fixes_what_is_safe_and_examines_again(deployment: Deployment) -> None:
+    rung(deployment, 2)
+    deployment.redis.flushall()
+    assert "queue-flushed" in kinds(doctor(deployment, "--json"))
+    assert deployment.redis.dbsize() == 0
+    ended = doctor(deployment, "--fix", "--json")
+    assert [fixed["action"] for fixed in ended.json()["fixed"]] == ["rering"]
+    assert "queue-flushed" not in kinds(ended)
+    assert deployment.redis.llen("rq:queue:stories") == 2
+
+
+def test_repairs_by_command_what_slipped_through(deployment: Deployment) -> None:
+    deployment.world.change("drop index one_daily_delivery")
+    assert "constraint-missing" in kinds(doctor(deployment, "--json"))
+    ended = commands.run(
+        deployment.settings.home, "db", "repair", "--yes", "--json", **environment(deployment)
+    )
+    assert (ended.code, ended.json()["outcomes"]) == (0, {"ok": 1})
+    assert "constraint-missing" not in kinds(doctor(deployment, "--json"))
+
+
+def test_metrics_are_what_prometheus_reads(deployment: Deployment) -> None:
+    ended = commands.run(deployment.settings.home, "metrics", **environment(deployment))
+    assert ended.code == 0
+    assert "# TYPE" in ended.out
+
+
+@contextmanager
+def webhook(failures: int) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An address that takes alerts, after it has refused so many."""
+    taken: list[dict[str, Any]] = []
+    left = [failures]
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            left[0] -= 1
+            if left[0] < 0:
+                taken.append(json.loads(body))
+            self.send_response(204 if left[0] < 0 else 503)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/hook", taken
+        server.shutdown()
+        thread.join()
+
+
+def test_the_watch_tells_of_trouble_once_and_of_its_end_though_the_webhook_fails_at_first(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    all_well(deployment)
+    deployment.world.store.leases.set_switch(name="mail_held", on=True, by="ada", host="h", reason="")
+    with (
+        webhook(failures=1) as (url, taken),
+        commands.running(tmp_path, "watch", "--alert", url, "--every", "1", **environment(deployment)),
+    ):
+        until(lambda: bool(taken), "the first alert")
+        deployment.world.store.leases.set_switch(name="mail_held", on=False, by="ada", host="h", reason="")
+        until(lambda: len(taken) > 1, "the second alert")
+    assert [(alert["event"], alert["kind"]) for alert in taken] == [
+        ("begun", "mail-held"),
+        ("over", "mail-held"),
+    ]
+    assert taken[0]["cures"][0]["command"] == "fixionmail db release"
