@@ -2,7 +2,7 @@
 
 A request is staged as a folder of its own, which then becomes ``.keys/<digest of the key>`` in one step: from there
 on the key is used. Its mails move from that folder to the outbox one by one. A move happens once, whoever makes it,
-so a request may be taken up by any number of processes, and after a crash at any point.
+so a request may be taken up by any number of processes, and after a crash or a power cut at any point.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ class Outbox:
             (staged / marker).touch()
             for mail_id, payload in zip(ids, _payloads(body), strict=True):
                 self._write(staged, mail_id, payload)
+            _make_durable(staged)
         except OSError:
             self._is_open = False
             shutil.rmtree(staged, ignore_errors=True)
@@ -112,6 +113,7 @@ class Outbox:
         name = f"{sent_at:%Y-%m-%d}_{recipient}_{delivery}-{mail_id[-6:]}.eml"
         with open(staged / name, "xb", buffering=0) as file:
             written = file.write(message)
+            os.fsync(file.fileno())
         if written != len(message):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -123,6 +125,7 @@ class Outbox:
             shutil.rmtree(staged, ignore_errors=True)
             if not used.exists():
                 raise
+        _make_durable(self._keys)
         faults.point("outbox key used")
 
     def _deliver(self, used: Path, names: list[str]) -> None:
@@ -130,6 +133,7 @@ class Outbox:
             with suppress(FileNotFoundError):  # somebody else has moved it
                 os.rename(used / name, self._folder / name)
             faults.point("outbox mail delivered")
+        _make_durable(self._folder)
 
     def _open(self) -> None:
         """Make the folders, and clear away what processes that died have left staged."""
@@ -151,6 +155,15 @@ class Outbox:
             error=f"The outbox folder {self._folder} cannot be written: {reason}. Its mails wait until it can.",
             wait_seconds=WAIT_SECONDS,
         )
+
+
+def _make_durable(folder: Path) -> None:
+    """What was put into ``folder`` is there after a power cut too; its files see to their own contents."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _listed(folder: Path) -> list[str]:
