@@ -39,6 +39,10 @@ class Dispatcher(Protocol):
     def mode_since(self) -> datetime:
         """Since when."""
 
+    @property
+    def trouble(self) -> str:
+        """Why Redis is not rung through although it is wanted; empty while all is well."""
+
     def ring_stories(self, job_ids: Sequence[UUID]) -> None:
         """Ring for story jobs; never raises for a Redis that is away."""
 
@@ -46,7 +50,7 @@ class Dispatcher(Protocol):
         """Ring for so many rounds of mail, at most a few at once."""
 
     def look_for_redis(self) -> None:
-        """In fallback, see whether Redis is back; in queue mode, cost nothing."""
+        """At first, and in fallback, see whether Redis answers; in queue mode, cost nothing."""
 
     def close(self) -> None:
         """Finish what runs in this process and give back connections."""
@@ -201,6 +205,7 @@ class FallbackDispatcher:
     """Fallback only: queue mode is not wanted."""
 
     mode = "fallback"
+    trouble = ""
 
     def __init__(self, inline: InlineDispatcher) -> None:
         self.mode_since = datetime.now(UTC)
@@ -228,6 +233,8 @@ class FailoverDispatcher:
         self._lock = threading.Lock()
         self._mode = mode
         self._since = datetime.now(UTC)
+        self._trouble = ""
+        self._looked = False
         self._retry_at = 0.0
 
     @property
@@ -239,6 +246,11 @@ class FailoverDispatcher:
     def mode_since(self) -> datetime:
         """See :class:`Dispatcher`."""
         return self._since
+
+    @property
+    def trouble(self) -> str:
+        """See :class:`Dispatcher`."""
+        return self._trouble
 
     def ring_stories(self, job_ids: Sequence[UUID]) -> None:
         """See :class:`Dispatcher`."""
@@ -252,7 +264,8 @@ class FailoverDispatcher:
 
     def look_for_redis(self) -> None:
         """See :class:`Dispatcher`."""
-        if self._mode == "fallback":
+        if self._mode == "fallback" or not self._looked:
+            self._looked = True
             self._through_redis(self._queue.ping)
 
     def _through_redis(self, ring: Callable[[], None]) -> bool:
@@ -262,8 +275,10 @@ class FailoverDispatcher:
             ring()
         except RedisError as error:
             self._retry_at = time.monotonic() + RETRY_REDIS_AFTER_SECONDS
-            self._switch("fallback", reason=f"{type(error).__name__}: {error}")
+            self._trouble = f"{type(error).__name__}: {error}"
+            self._switch("fallback", reason=self._trouble)
             return False
+        self._trouble = ""
         self._switch("queue", reason="Redis answers")
         return True
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from fixionmail.jobs.dispatch import Dispatcher
+from fixionmail.loops.notes import joined, redis_note
 from fixionmail.loops.runner import Report
 from fixionmail.mail.send import MAX_BATCH
 from fixionmail.models import Outlook
@@ -30,7 +31,7 @@ class Delivery:
         ready = {"due": outlook.due, "to send again": outlook.ready}
         return Report(
             counts={what: n for what, n in {**tick.repairs, **ready}.items() if n},
-            note=standing,
+            note=joined(standing, redis_note(self.dispatcher)),
             next_at=outlook.paused_until or outlook.next_at,
         )
 

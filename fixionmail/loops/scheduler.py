@@ -10,6 +10,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from fixionmail.jobs.dispatch import Dispatcher
+from fixionmail.loops.notes import joined, redis_note
 from fixionmail.loops.runner import Report
 from fixionmail.models import DueSubscriber, PlannedJob
 from fixionmail.schedule import Due, occurrences
@@ -38,7 +39,10 @@ class Scheduler:
         counts = {"planned": planned, "missed": missed, "rung again": rung}
         return Report(
             counts={what: n for what, n in counts.items() if n},
-            note="SCHEDULER_PAUSED is set: nothing new is planned" if self.paused else "",
+            note=joined(
+                "SCHEDULER_PAUSED is set: nothing new is planned" if self.paused else "",
+                redis_note(self.dispatcher),
+            ),
         )
 
     def _plan_all(self, fence: int, now: datetime) -> tuple[int, int]:

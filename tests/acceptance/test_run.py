@@ -120,6 +120,23 @@ def assert_no_trace_of(secret: str, said: str) -> None:
 # ---- a Redis with another password -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("kind", ["scheduler", "delivery"])
+def test_a_loop_that_redis_refuses_says_so_in_its_leaders_note_before_there_is_anything_to_ring_for(
+    tmp_path: Path, database_url: str, redis_server: str, direct_store: Store, kind: str
+) -> None:
+    address = urlsplit(redis_server)
+    wrong = f"redis://:wr0ng-s3cret@{address.hostname}:{address.port}/0"
+    known = {"DATABASE_URL": database_url, "REDIS_URL": wrong, "CHECK_INTERVAL_SECONDS": "1"}
+
+    def note() -> str:
+        (leader,) = direct_store.upkeep.overview(datetime.now(UTC).date()).leaders or (None,)
+        return str(leader.info.get("note")) if leader else ""
+
+    with running(tmp_path, "run", kind, **known):
+        until(lambda: "invalid username-password" in note(), "the leader to say so", SOON)
+        assert_no_trace_of("wr0ng-s3cret", note() + log_of(tmp_path))
+
+
 def test_a_redis_that_refuses_the_password_is_told_in_log_and_status_while_the_worker_waits_for_it(
     tmp_path: Path, database_url: str, redis_server: str, direct_store: Store
 ) -> None:
@@ -133,7 +150,7 @@ def test_a_redis_that_refuses_the_password_is_told_in_log_and_status_while_the_w
         seen = start(tmp_path, "status", "--json", settings=known)
         assert process.poll() is None
         assert stopped(process) == 0
-    assert "invalid username-password" in seen.json()["redis"]
+    assert "refuses the user or password" in seen.json()["redis"]
     assert kinds(direct_store) == set()
     assert_no_trace_of("wr0ng-s3cret", seen.out + seen.err + log_of(tmp_path))
 
