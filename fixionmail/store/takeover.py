@@ -12,7 +12,7 @@ from psycopg.types.json import Jsonb
 from fixionmail.schedule import Due, first_due, occurrences
 from fixionmail.store.transport import instant, to_json
 
-PAGE = 1000
+PAGE = 5000
 
 
 def schedule_all(connection: psycopg.Connection[Any], now: datetime) -> int:

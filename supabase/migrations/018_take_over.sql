@@ -166,14 +166,17 @@ language plpgsql stable security definer
 set search_path = public, pg_temp
 as $$
 begin
+  if not exists (select from users u where not exists (select from subscriber_schedule s where s.user_id = u.id)) then
+    return '[]';
+  end if;
   return (
+    with begun as materialized (
+      select user_id, max(local_date) as open_date from story_jobs
+       where state = 'cancelled' and error like 'the earlier FixionMail had not%' group by user_id)
     select coalesce(jsonb_agg(to_jsonb(r) order by r.user_id), '[]') from (
-      select u.id as user_id, u.timezone, u.delivery_time,
-             d.last_local_date, d.last_due_at,
-             (select max(j.local_date) from story_jobs j
-               where j.user_id = u.id and j.state = 'cancelled' and j.error like 'the earlier FixionMail had not%')
-               as open_date
+      select u.id as user_id, u.timezone, u.delivery_time, d.last_local_date, d.last_due_at, b.open_date
         from users u
+        left join begun b on b.user_id = u.id
         left join lateral (
           select max(local_date) as last_local_date, max(due_at) as last_due_at
             from scheduled_deliveries
