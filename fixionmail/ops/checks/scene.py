@@ -114,7 +114,7 @@ def span(seconds: float) -> str:
         for unit, size, most in (("d", 86_400, 0), ("h", 3600, 24), ("min", 60, 60), ("s", 1, 60))
         if whole >= size
     ]
-    return " ".join(parts[:2]) or "0 s"
+    return " ".join(part for part in parts[:2] if not part.startswith("0 ")) or "0 s"
 
 
 def many(count: int, what: str) -> str:

@@ -1,0 +1,166 @@
+"""What the checks make of a look: conditions that no test machine has, ranks, and words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from fixionmail.ops.checks import Machine, find
+from fixionmail.ops.checks.scene import many, span
+from fixionmail.ops.views import (
+    Finding,
+    Harm,
+    QueueView,
+    Section,
+    Snapshot,
+    WorkerHealth,
+    WorkerView,
+)
+from fixionmail.processes.fleet import ProcessLook
+from tests.unit.ops.looks import NOW, well
+
+
+def kinds(snapshot: Snapshot, **more: Any) -> dict[str, Finding]:
+    return {finding.kind: finding for finding in find(snapshot, **more)}
+
+
+def changed(section: str, **values: Any) -> Snapshot:
+    seen = well()
+    return replace(seen, **{section: Section(value=replace(getattr(seen, section).value, **values))})
+
+
+def test_nothing_is_found_where_all_is_well() -> None:
+    assert find(well()) == ()
+
+
+class TestClocks:
+    @pytest.mark.parametrize(("section", "server"), [("redis", "Redis"), ("database", "Postgres")])
+    @pytest.mark.parametrize("skew", [2.5, -2.5])
+    def test_drill_21_more_than_two_seconds_apart_are_named(
+        self, section: str, server: str, skew: float
+    ) -> None:
+        finding = kinds(changed(section, clock_skew_seconds=skew))["clock-skew"]
+        assert (finding.subjects, finding.drill, finding.evidence) == ((server,), 21, (f"{skew:+.1f} s",))
+
+    def test_two_seconds_are_borne(self) -> None:
+        assert find(changed("database", clock_skew_seconds=2.0)) == ()
+
+
+class TestThisMachine:
+    def test_drill_25_a_process_that_ends_again_and_again_is_named_with_its_last_words(self) -> None:
+        process = ProcessLook(
+            name="worker-1", kind="worker", state="crash-looping", restarts=6, last_end="killed by SIGKILL",
+            log=("one", "two", "three", "four"),
+        )  # fmt: skip
+        finding = kinds(well(), machine=Machine(processes=(process,)))["process-crash-looping"]
+        assert (finding.drill, finding.subjects) == (25, ("worker-1",))
+        assert finding.evidence == ("killed by SIGKILL", "6 restarts", "log: two", "log: three", "log: four")
+        assert [cure.command for cure in finding.cures][-1] == "WORKER_CONCURRENCY=<less>"
+
+    @pytest.mark.parametrize(
+        ("free", "harm"), [(2**30, None), (300 * 2**20, Harm.RISK), (10 * 2**20, Harm.LATE)]
+    )
+    def test_drill_27_a_disk_that_fills_is_named_with_what_is_left(
+        self, free: int, harm: Harm | None
+    ) -> None:
+        finding = kinds(well(), machine=Machine(home="/data", free_bytes=free)).get("disk-full")
+        assert (finding and finding.harm) == harm
+        if finding:
+            assert (finding.drill, finding.evidence) == (27, (f"{free // 2**20} MB free",))
+
+    def test_a_check_that_failed_is_told_of(self) -> None:
+        found = kinds(well(), machine=Machine(failures={"disk": "no such folder"}))
+        assert found["machine-unseen"].cause == "no such folder"
+
+
+class TestQueues:
+    def queue(self, **values: Any) -> Snapshot:
+        seen = well()
+        queue = QueueView(**{"name": "stories", "waiting": 3, "running": 0, "workers": 1, **values})
+        return replace(seen, queues=Section(value=(queue,)))
+
+    def test_one_whose_head_has_not_moved_between_two_looks_stands_still(self) -> None:
+        old = NOW - timedelta(minutes=5)
+        seen = self.queue(head_id="story-1", oldest_waiting_at=old)
+        found = kinds(seen, previous=seen)["queue-stands-still"]
+        assert found.cures[1].targets == ("story-1",)
+        assert "queue-stands-still" not in kinds(seen)
+        moved = self.queue(head_id="story-2", oldest_waiting_at=old)
+        assert "queue-stands-still" not in kinds(moved, previous=seen)
+
+    def test_one_of_a_foreign_deployment_is_served_by_rqs_own_command(self) -> None:
+        seen = replace(self.queue(name="imports", workers=0), database=Section(absent="No database is set."))
+        assert kinds(seen)["queue-unserved"].cures[0].command == "rq worker imports"
+
+    def test_in_fallback_nobody_misses_an_announcement(self) -> None:
+        seen = self.queue(waiting=0)
+        deliveries = seen.deliveries.value
+        mode = seen.mode.value
+        assert deliveries
+        assert mode
+        waiting = replace(deliveries, rung=2, oldest_job_at=NOW - timedelta(minutes=1))
+        seen = replace(seen, deliveries=Section(value=waiting))
+        assert "queue-flushed" in kinds(seen)
+        assert "queue-flushed" not in kinds(replace(seen, mode=Section(value=replace(mode, mode="fallback"))))
+
+
+class TestHeartbeats:
+    def worker(self, health: WorkerHealth, running: int = 0) -> Snapshot:
+        worker = WorkerView(
+            name="w", host="mill", pid=7, state="busy" if running else "idle", health=health, queues=("stories",),
+            born_at=NOW, silent_seconds=80.0, running=running,
+        )  # fmt: skip
+        return replace(well(), workers=Section(value=(worker,)))
+
+    def test_a_worker_that_died_idle_left_nothing_to_mend(self) -> None:
+        assert find(self.worker(WorkerHealth.DEAD)) == ()
+
+    def test_one_that_is_quiet_with_work_in_hand_makes_stories_late(self) -> None:
+        assert kinds(self.worker(WorkerHealth.QUIET, 2))["worker-quiet"].harm is Harm.LATE
+        assert kinds(self.worker(WorkerHealth.QUIET))["worker-quiet"].harm is Harm.RISK
+
+    @pytest.mark.parametrize("health", [WorkerHealth.OK, WorkerHealth.DRAINING, WorkerHealth.SUSPENDED])
+    def test_one_that_speaks_is_left_alone(self, health: WorkerHealth) -> None:
+        assert find(self.worker(health)) == ()
+
+
+def test_the_worst_comes_first() -> None:
+    seen = changed("deliveries", uncertain=1, states={"missed": 2})
+    seen = replace(seen, redis=changed("redis", eviction_policy="volatile-lru").redis)
+    harms = [finding.harm for finding in find(seen)]
+    assert harms == sorted(harms, reverse=True)
+    assert len(set(harms)) > 1
+
+
+def test_a_section_that_failed_is_named_and_the_others_are_still_checked() -> None:
+    seen = changed("deliveries", uncertain=1)
+    seen = replace(seen, redis=Section(error="Nothing listens at h:1/0: the connection is refused."))
+    assert {"redis-refused", "delivery-uncertain"} <= kinds(seen).keys()
+
+
+def test_every_finding_has_a_cause_and_says_what_to_do() -> None:
+    seen = changed(
+        "deliveries", uncertain=3, states={"missed": 2}, due=4, oldest_due_at=NOW - timedelta(hours=1)
+    )
+    for finding in find(seen):
+        assert finding.cause.endswith((".", "…"))
+        assert finding.cures, finding.kind
+        assert all(cure.action or cure.command or cure.automatic for cure in finding.cures)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0, "0 s"), (59, "59 s"), (60, "1 min"), (61, "1 min 1 s"), (3600, "1 h"), (90_061, "1 d 1 h")],
+)
+def test_a_span_is_told_in_its_largest_units(seconds: int, words: str) -> None:
+    assert span(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "1 story"), (2, "2 stories"), (1000, "1,000 stories"), (0, "0 stories")]
+)
+def test_a_count_agrees_with_its_noun(count: int, words: str) -> None:
+    assert many(count, "story") == words
