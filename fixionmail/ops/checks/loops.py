@@ -20,6 +20,7 @@ def check(scene: Scene) -> Iterator[Finding]:
             yield from _ticking(scene, loop, loop.leader)
             if loop.standby:
                 yield _standby(scene, loop, loop.leader)
+    yield from _fallback(scene)
     if scene.deliveries is not None:
         for switch in scene.deliveries.switches:
             yield _switch(scene, switch)
@@ -121,6 +122,27 @@ def _standby(scene: Scene, loop: LoopView, leader: ProcessView) -> Finding:
         ),
         drill=12,
     )
+
+
+def _fallback(scene: Scene) -> Iterator[Finding]:
+    """The loops do the work although Redis answers: they come back within a tick, if they can."""
+    mode = scene.now.mode.value
+    if mode and mode.mode == "fallback" and scene.redis and scene.older(mode.since, 2 * STALLED_AFTER):
+        yield Finding(
+            kind="fallback",
+            harm=Harm.COST,
+            title="The loops do the work themselves although Redis answers",
+            cause="They were told to (ENABLE_REDIS_QUEUE=false), cannot reach this Redis from where they run, or no "
+            "worker listens to it.",
+            evidence=(f"fallback since {mode.since:%Y-%m-%d %H:%M:%S} UTC", *filter(None, (mode.reason,))),
+            subjects=("fallback",),
+            since=mode.since,
+            cures=(
+                Cure(label="start a worker", action="start-process", targets=("worker",)),
+                Cure(label="check the loops' settings", command="fixionmail config"),
+            ),
+            drill=2,
+        )
 
 
 def _switch(scene: Scene, switch: SwitchView) -> Finding:

@@ -107,6 +107,14 @@ class TestQueues:
         assert "queue-flushed" not in kinds(replace(seen, mode=Section(value=replace(mode, mode="fallback"))))
 
 
+def test_fallback_that_lasts_although_redis_answers_is_named() -> None:
+    for minutes, kinds_found in ((1, set()), (3, {"fallback"})):
+        assert (
+            kinds(changed("mode", mode="fallback", since=NOW - timedelta(minutes=minutes))).keys()
+            == kinds_found
+        )
+
+
 class TestHeartbeats:
     def worker(self, health: WorkerHealth, running: int = 0) -> Snapshot:
         worker = WorkerView(
