@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import struct
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import IO
 
 from fixionmail.errors import EngineError
@@ -91,23 +95,48 @@ def _launch(
     argv = [sys.executable, "-I", "-S", str(_LAUNCHER), lock, account, *command.argv]
     # Settings and keys are none of a server's business, and the user it runs as may not be ours.
     environment = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ} | {"LC_ALL": "C"}
-    with subprocess.Popen(
-        argv,
-        stdin=subprocess.PIPE,
-        stdout=stdout,
-        stderr=stderr,
-        text=True,
-        errors="replace",
-        cwd=command.cwd,
-        env=environment,
-        start_new_session=True,
-    ) as process:
+    with (
+        _interrupts_held() as let_interrupts_in,
+        subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
+            text=True,
+            errors="replace",
+            cwd=command.cwd,
+            env=environment,
+            start_new_session=True,
+        ) as process,
+    ):
         try:
+            let_interrupts_in()
             said, refusal = process.communicate(stdin)
         except KeyboardInterrupt:
             process.communicate()  # only then is it known whether there is a server to stop
             raise
     return subprocess.CompletedProcess(argv, process.returncode, said, refusal)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[Callable[[], None]]:
+    """Ctrl+C waits until the yielded function is called: in the middle of Popen, it would leave a program that nobody
+    has heard of yet, and so nobody would stop."""
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None  # interrupts go to the main thread
+        return
+    held: list[tuple[int, FrameType | None]] = []
+    before = signal.signal(signal.SIGINT, lambda *interrupt: held.append(interrupt))
+
+    def let_in() -> None:
+        signal.signal(signal.SIGINT, before)
+        if held and callable(before):
+            before(*held.pop())
+
+    try:
+        yield let_in
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _refused(command: Command, reason: str) -> EngineError:

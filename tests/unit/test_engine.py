@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import stat
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -155,6 +156,18 @@ class TestCrashes:
             bystander.signal(signal.SIGINT)
             bystander.leave()
         assert engine_of(folder).running() is None
+
+    @pytest.mark.parametrize("delay", [0.0, 0.005, 0.01, 0.02, 0.04])
+    def test_ctrl_c_at_any_moment_of_starting_leaves_nothing_running(
+        self, folder: Path, delay: float
+    ) -> None:
+        with EngineUser("idle", folder.parent) as starter:
+            eventually(lambda: (folder / "server.log").exists())
+            time.sleep(delay)
+            starter.signal(signal.SIGINT)
+            starter.leave()
+        time.sleep(0.2)  # long enough for a launcher that nobody has heard of to take the lock
+        assert lock_holder(folder / "server.lock") is None
 
     def test_ctrl_c_while_starting_leaves_nothing_running(self, folder: Path) -> None:
         with EngineUser("idle", folder.parent, environment={"IDLE_HABIT": "mute"}) as starter:
