@@ -38,6 +38,7 @@ def test_in_a_storm_of_429_nothing_is_lost(fallback: Deployment) -> None:
         fallback.settle()
 
     assert fallback.provider.answers["429"] > 0
+    assert set(fallback.batches()) == {"accepted"}, "a request too many is no refusal of its mails"
     fallback.assert_one_mail_each(12)
 
 
