@@ -50,6 +50,7 @@ bench: setup
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	@$(BIN)/python -m tests.benchmarks.tick
 	@$(BIN)/python -m tests.benchmarks.duplicates
+	@$(BIN)/python -m tests.benchmarks.rate
 	@$(BIN)/python -m tests.benchmarks.worker
 	@$(BIN)/python -m tests.benchmarks.ops
 
