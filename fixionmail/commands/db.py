@@ -111,7 +111,7 @@ def _apply(settings: Settings, as_json: bool) -> None:
         is_new = bool(applied) and applied[0] == migrations.known_migrations()[0].name
         taken_over = migrations.taken_over(url) if is_new else None
     if as_json:
-        print_json({"applied": applied, "taken_over": taken_over})
+        print_json({"applied": applied} | ({"taken_over": taken_over} if taken_over else {}))
         return
     for name in applied:
         typer.echo(f"applied {name}")

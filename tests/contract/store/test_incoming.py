@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from itertools import permutations
 from uuid import UUID
 
@@ -9,7 +10,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from fixionmail.models import Outcome, ProviderEvent, Verdict
-from tests.contract.store.world import HOUR, World, now
+from tests.contract.store.world import HOUR, TODAY, World, now, planned
 
 FOLDED = {
     ("email.sent", "email.delivered"): "delivered",
@@ -212,3 +213,60 @@ class TestUnsubscribing:
         assert world.store.incoming.unsubscribe(token) == "unknown"
         assert world.store.incoming.subscriber_status(token) is None
         assert world.column("select status from users") == ["active"]
+
+
+class TestAMailThatARestoredDatabaseForgot:
+    def reconcile(
+        self, world: World, *, delivery: UUID, address: str, day: date = TODAY, provider_id: str = "re_1"
+    ) -> str:
+        return world.store.incoming.reconcile_mail(
+            provider_id=provider_id,
+            delivery_id=delivery,
+            event="email.sent",
+            address=address,
+            local_date=day,
+            sent_at=now(),
+            by="ann",
+            host="desk",
+        )
+
+    def test_takes_the_date_of_a_reader_of_whom_nothing_is_planned(self, world: World) -> None:
+        (user,) = world.subscribe()
+        address = f"{user}@example.com"
+        assert self.reconcile(world, delivery=uuid7(), address=address.upper()) == "ok"
+        plan = [planned(user, seen=world.due_subscribers()[0].next_due_at)]
+        assert world.store.jobs.plan(fence=world.lead("scheduler"), sweep_seconds=60, plan=plan).job_ids == ()
+        assert world.column("select state from story_jobs") == ["cancelled"]
+        assert [row["actor"] for row in world.audit("mail reconciled")] == ["ann"]
+
+    def test_keeps_its_story_from_being_written_again(self, direct_world: World) -> None:
+        job = direct_world.job()
+        address = direct_world.row("users", direct_world.row("story_jobs", job)["user_id"])["email"]
+        assert self.reconcile(direct_world, delivery=uuid7(), address=address) == "ok"
+        assert direct_world.claim(job).verdict is Verdict.CANCELLED
+
+    def test_refuses_what_a_worker_is_writing_just_now(self, direct_world: World) -> None:
+        job = direct_world.job()
+        token = direct_world.claimed(job)
+        address = direct_world.row("users", direct_world.row("story_jobs", job)["user_id"])["email"]
+        self.reconcile(direct_world, delivery=uuid7(), address=address)
+        assert direct_world.complete(job, token)[0] is Verdict.STALE
+
+    def test_stands_for_another_story_of_its_date(self, direct_world: World) -> None:
+        (delivery,) = direct_world.deliveries()
+        address = direct_world.row("users", owner(direct_world, delivery))["email"]
+        assert self.reconcile(direct_world, delivery=uuid7(), address=address) == "ok"
+        row = direct_world.row("scheduled_deliveries", delivery)
+        assert (row["state"], row["provider_id"]) == ("sent", "re_1")
+        assert direct_world.open().verdict is Verdict.EMPTY
+
+    def test_is_known_once_it_was_taken_in(self, direct_world: World) -> None:
+        (user,) = direct_world.subscribe()
+        delivery = uuid7()
+        address = f"{user}@example.com"
+        answers = [self.reconcile(direct_world, delivery=delivery, address=address) for _ in range(2)]
+        assert answers == ["ok", "already"]
+
+    def test_to_a_stranger_changes_nothing(self, direct_world: World) -> None:
+        assert self.reconcile(direct_world, delivery=uuid7(), address="nobody@example.com") == "unknown"
+        assert direct_world.column("select id from story_jobs") == []
