@@ -466,6 +466,15 @@ class LineRow:
     paused_reason: str
 
 
+BUDGET_LINE = "stories"
+"""The line that stands still while the day's budget for stories is spent."""
+
+
+def is_story_line(name: str) -> bool:
+    """Whether a line leads to a provider of stories (``stories/<provider>``, or their budget), and not of mail."""
+    return name == BUDGET_LINE or name.startswith(f"{BUDGET_LINE}/")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Overview:
     """The database at one look. ``jobs`` and ``deliveries`` count the states of local date ``day``."""

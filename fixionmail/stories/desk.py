@@ -10,9 +10,6 @@ from uuid import UUID, uuid4
 from fixionmail.models import FinishedStep, RequestEnd
 from fixionmail.store.writing import Ask
 
-BUDGET_LINE = "stories"
-"""The line that stands still when the day's budget is spent."""
-
 
 class Desk:
     """A desk for one story in memory: nobody looks, and every request passes. Others build on it.

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import structlog
 
 from fixionmail.errors import PostponedError, StoryError
-from fixionmail.models import Brief, Story
-from fixionmail.stories.desk import BUDGET_LINE, Desk
+from fixionmail.models import BUDGET_LINE, Brief, Story
+from fixionmail.stories.desk import Desk
 from fixionmail.stories.writer import Limits, Writer
 
 _log = structlog.get_logger("fixionmail.stories")

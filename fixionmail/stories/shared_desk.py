@@ -12,10 +12,10 @@ from uuid_utils.compat import uuid7
 
 from fixionmail import deadline
 from fixionmail.errors import PostponedError, StaleTokenError
-from fixionmail.models import Admission, FinishedStep, RequestEnd, Verdict
+from fixionmail.models import BUDGET_LINE, Admission, FinishedStep, RequestEnd, Verdict
 from fixionmail.settings import Settings
 from fixionmail.store.writing import Ask, Limits, Writing
-from fixionmail.stories.desk import BUDGET_LINE, Desk
+from fixionmail.stories.desk import Desk
 
 MOST_WAIT_SECONDS = 30.0
 """For a pause or a slot. A story that would have to wait longer is handed back, so that its thread is free."""

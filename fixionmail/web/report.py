@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fixionmail import __version__
-from fixionmail.models import Overview
+from fixionmail.models import Overview, is_story_line
 from fixionmail.ops.status import LOOPS, Status, funnel
 from fixionmail.web.cached import Aged
 
@@ -55,7 +55,9 @@ def _numbers(status: Status) -> dict[str, Any]:
         "workers": {"count": len(workers), "slots": slots},
         "capacity": {
             "stories_at_a_time": slots if workers else None,
-            "requests_per_second": round(sum(line.rate for line in view.lines), 2),
+            "requests_per_second": round(
+                sum(line.rate for line in view.lines if not is_story_line(line.name)), 2
+            ),
         },
         "day": view.day.isoformat(),
         "funnel": funnel(view),
@@ -75,8 +77,11 @@ def _problems(status: Status) -> Iterator[str]:
         yield {"mail_held": "mail is held", "scheduler_paused": "planning is paused"}.get(
             switch.name, "a switch"
         )
-    if any(line.paused_until for line in status.overview.lines):
+    paused = [line.name for line in status.overview.lines if line.paused_until]
+    if not all(map(is_story_line, paused)):
         yield "the mail line is paused"
+    if any(map(is_story_line, paused)):
+        yield "writing is paused"
 
 
 def _redis(status: Status) -> str:

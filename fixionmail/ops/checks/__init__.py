@@ -13,6 +13,7 @@ from fixionmail.ops.checks.redis import check as check_redis
 from fixionmail.ops.checks.rows import check as check_rows
 from fixionmail.ops.checks.scene import Machine, Scene
 from fixionmail.ops.checks.workers import check as check_workers
+from fixionmail.ops.checks.writing import check as check_writing
 from fixionmail.ops.views import Finding, Snapshot
 
 __all__ = ["Machine", "find"]
@@ -24,6 +25,7 @@ _CHECKS: tuple[Callable[[Scene], Iterator[Finding]], ...] = (
     check_workers,
     check_loops,
     check_deliveries,
+    check_writing,
     check_rows,
     check_machine,
 )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from fixionmail.models import Witness
+from fixionmail.models import Witness, is_story_line
 from fixionmail.ops.checks.scene import LATE_AFTER, Scene, many, span
 from fixionmail.ops.views import Cure, DeliveriesView, Finding, Harm, LineView
 
@@ -24,7 +24,7 @@ def check(scene: Scene) -> Iterator[Finding]:
     yield from _stuck(scene, deliveries)
     yield from _rejected(scene, deliveries)
     yield from _missed(deliveries)
-    standing = [line for line in deliveries.lines if line.paused_reason]
+    standing = [line for line in deliveries.lines if line.paused_reason and not is_story_line(line.name)]
     for line in standing:
         yield _standing_line(scene, line)
     yield from _late(scene, deliveries, explained=bool(standing or deliveries.switches))
@@ -187,7 +187,8 @@ def _late(scene: Scene, deliveries: DeliveriesView, *, explained: bool) -> Itera
 
 
 def _why_late(scene: Scene) -> str:
-    line = next(iter(scene.deliveries.lines), None) if scene.deliveries else None
+    lines = scene.deliveries.lines if scene.deliveries else ()
+    line = next((line for line in lines if not is_story_line(line.name)), None)
     if line is None:
         return "Nothing has been sent yet: no delivery loop or worker has taken it up."
     return f"They wait for their turn: {line.name} takes {line.rate:g} requests a second from us, or nobody sends."

@@ -12,10 +12,10 @@ import pytest
 
 from fixionmail import deadline
 from fixionmail.errors import DeadlineExceededError, PostponedError, StoryError, UnfitStoryError
-from fixionmail.models import Brief, CastMember, RequestEnd, Story
+from fixionmail.models import BUDGET_LINE, Brief, CastMember, RequestEnd, Story
 from fixionmail.store.writing import Ask
 from fixionmail.stories import generate
-from fixionmail.stories.desk import BUDGET_LINE, Desk
+from fixionmail.stories.desk import Desk
 from fixionmail.stories.fallback import WithFallback
 from fixionmail.stories.model import ModelError
 from fixionmail.stories.pipeline import TRIES, ModelWriter
