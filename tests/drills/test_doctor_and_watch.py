@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from fixionmail.ops.doctor import Doctor
+from fixionmail.ops.doctor import Report as DoctorsReport
 from tests import commands
 from tests.commands import Ended
 from tests.contract.store.world import now
@@ -60,21 +64,40 @@ def test_ends_with_1_and_a_hint_for_each_finding(deployment: Deployment) -> None
     assert ended.json()["schema"] == 1
 
 
-def test_goes_on_without_redis_and_ends_with_4(deployment: Deployment) -> None:
-    ended = doctor(deployment, "--json", REDIS_URL="redis://127.0.0.1:1/0")
-    assert ended.code == 4
-    assert {"redis-refused", "no-scheduler"} <= kinds(ended)
-    states = {check["name"]: check["state"] for check in ended.json()["checks"]}
+@pytest.fixture
+def examined(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callable[..., DoctorsReport]:
+    """Examines in this process, with other settings than the deployment's."""
+
+    def examine(**settings: str) -> DoctorsReport:
+        values = {"FIXIONMAIL_HOME": str(deployment.settings.home), **environment(deployment), **settings}
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+        return Doctor(deployment.settings.home / "none").examine()
+
+    return examine
+
+
+def found(report: DoctorsReport) -> set[str]:
+    return {finding.kind for finding in report.findings}
+
+
+def test_goes_on_without_redis_and_ends_with_4(examined: Callable[..., DoctorsReport]) -> None:
+    report = examined(REDIS_URL="redis://127.0.0.1:1/0")
+    assert report.exit_code == 4
+    assert {"redis-refused", "no-scheduler"} <= found(report)
+    states = {check.name: check.state for check in report.checks}
     assert (states["redis"], states["database"], states["second mails"]) == ("failed", "ok", "ok")
 
 
-def test_goes_on_with_a_wrong_setting_and_ends_with_2(deployment: Deployment) -> None:
-    ended = doctor(deployment, "--json", WORKER_CONCURRENCY="many")
-    assert ended.code == 2
-    assert {"setting-wrong", "no-scheduler"} <= kinds(ended)
+def test_goes_on_with_a_wrong_setting_and_ends_with_2(examined: Callable[..., DoctorsReport]) -> None:
+    report = examined(WORKER_CONCURRENCY="many")
+    assert report.exit_code == 2
+    assert {"setting-wrong", "no-scheduler"} <= found(report)
 
 
-def test_finds_second_mails_of_the_last_days_by_a_full_scan(deployment: Deployment) -> None:
+def test_finds_second_mails_of_the_last_days_by_a_full_scan(
+    deployment: Deployment, examined: Callable[..., DoctorsReport]
+) -> None:
     _, (member,) = deployment.world.sent()
     other, _ = deployment.world.sent()
     deployment.world.change(
@@ -83,14 +106,19 @@ def test_finds_second_mails_of_the_last_days_by_a_full_scan(deployment: Deployme
         other,
         member,
     )
-    (finding,) = [f for f in doctor(deployment, "--json").json()["findings"] if f["kind"] == "accepted-twice"]
-    assert finding["evidence"] == [f"{member}: provider ids id-{member}, second"]
+    (finding,) = [f for f in examined().findings if f.kind == "accepted-twice"]
+    assert finding.evidence == (f"{member}: provider ids id-{member}, second",)
 
 
-def test_drill_28_finds_entries_of_redis_that_stand_for_nothing(deployment: Deployment) -> None:
+def test_drill_28_finds_entries_of_redis_that_stand_for_nothing(
+    deployment: Deployment, examined: Callable[..., DoctorsReport]
+) -> None:
     (job,) = rung(deployment)
     deployment.redis.delete(f"rq:job:{job}")
-    assert "entry-without-record" in kinds(doctor(deployment, "--json"))
+    (finding,) = [f for f in examined().findings if f.kind == "entry-without-record"]
+    assert (finding.drill, finding.subjects) == (28, (job,))
+    deployment.cure(finding, "repair-redis")
+    assert "entry-without-record" not in found(examined())
 
 
 def test_fixes_what_is_safe_and_examines_again(deployment: Deployment) -> None:
