@@ -1,9 +1,19 @@
 -- A database as the earlier FixionMail left it on Supabase: its ten migrations applied, row level security with
 -- policies, users tied to auth.users by a trigger.
 
-do $$ begin create role anon nologin; exception when duplicate_object or unique_violation then null; end $$;
-do $$ begin create role authenticated nologin; exception when duplicate_object or unique_violation then null; end $$;
-do $$ begin create role service_role nologin; exception when duplicate_object or unique_violation then null; end $$;
+do $$
+declare
+  v_role text;
+begin
+  foreach v_role in array array['anon', 'authenticated', 'service_role'] loop
+    if not exists (select from pg_roles where rolname = v_role) then
+      execute format('create role %I nologin', v_role);
+    end if;
+  end loop;
+exception when duplicate_object or unique_violation then
+  null; -- another test was faster
+end
+$$;
 
 create schema auth;
 create table auth.users (id uuid primary key, email text not null);

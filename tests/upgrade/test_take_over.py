@@ -19,6 +19,8 @@ from fixionmail.store import Store, migrations
 from fixionmail.store.direct import DirectTransport
 from tests.commands import run
 from tests.contract.store.world import World
+from tests.contract.test_migrations import ordinary_owner
+from tests.contract.test_migrations import run as run_sql
 from tests.upgrade.history import Earlier
 
 DAY = 24.0
@@ -312,6 +314,22 @@ class TestTakingOver:
             "reader1@example.com"
         ]
         assert world.value("select to_regnamespace('earlier') is null")
+
+    def test_needs_no_more_than_the_owner_of_the_database_may(self, empty_database: str) -> None:
+        url = ordinary_owner(empty_database, "earlier_owner")
+        try:
+            with psycopg.connect(url, autocommit=True) as connection:
+                earlier = Earlier(connection)
+                earlier.build()
+                user = earlier.reader(1)
+                earlier.delivery(1, earlier.story(1, user, hours_ago=2), user, "sending", hours_ago=1)
+            migrations.migrate(url)
+            report = migrations.taken_over(url)
+            assert report is not None
+            assert report["after"]["deliveries"] == {"uncertain": 1}
+        finally:
+            run_sql(empty_database, "reassign owned by earlier_owner to postgres")
+            run_sql(empty_database, "drop owned by earlier_owner; drop role earlier_owner")
 
     def test_twice_is_once(self, empty_database: str, earlier: Earlier, world: World) -> None:
         earlier.reader(1)
