@@ -36,7 +36,7 @@ def test_two_keys_cure_the_worst_trouble_and_it_goes_from_the_strip() -> None:
 
     async def scene(stage: Stage) -> None:
         await stage.press("F", "enter", "enter")
-        assert [action for action, _, _ in deck.changes] == ["resolve"]
+        assert [action for action, _, _ in deck.changes] == ["resolve-delivery"]
         assert "may or may not" not in stage.screen_text()
 
     play(scene, deck)
