@@ -48,7 +48,9 @@ format: setup
 # Beside rq, dramatiq, huey, celery and taskiq, in one run. Compare the ratios; times differ from machine to machine.
 bench: setup
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
-	@$(BIN)/python -m tests.benchmarks.tick
+	@$(BIN)/python -m tests.benchmarks.tick --sizes 10000 1000000
+	@$(BIN)/python -m tests.benchmarks.mail
+	@$(BIN)/python -m tests.benchmarks.idle
 	@$(BIN)/python -m tests.benchmarks.duplicates
 	@$(BIN)/python -m tests.benchmarks.rate
 	@$(BIN)/python -m tests.benchmarks.worker
