@@ -108,7 +108,7 @@ def text_results(body: str, limits: Limits) -> list[GateResult]:
         first,
         refusal,
         GateResult(gate="length", problem=_wrong_length(body, limits)),
-        GateResult(gate="a complete ending", problem=_no_end(body)),
+        GateResult(gate="a complete ending", problem=ending_problem(body)),
         GateResult(gate="nothing left over", problem=_found(_leftovers(body))),
         GateResult(gate="no loop", problem=_loop(body)),
         GateResult(gate="language", problem=_wrong_language(body, limits)),
@@ -138,7 +138,8 @@ def _wrong_language(body: str, limits: Limits) -> str | None:
     return f"it is to be in {limits.language} and is in {other}" if other else None
 
 
-def _no_end(body: str) -> str | None:
+def ending_problem(body: str) -> str | None:
+    """Whether a cleaned text just stops; None when its last sentence ends."""
     lines = [line for line in body.split("\n") if line.strip() and not _SCENE_BREAK.fullmatch(line.strip())]
     last = lines[-1].strip() if lines else ""
     if _END.search(last.rstrip(_CLOSING)):

@@ -15,7 +15,7 @@ from fixionmail.models import Brief, RequestEnd, Story, Usage
 from fixionmail.store.writing import Ask
 from fixionmail.stories.clean import clean_text
 from fixionmail.stories.desk import Desk
-from fixionmail.stories.gates import is_refusal, text_problems
+from fixionmail.stories.gates import ending_problem, is_refusal, text_problems
 from fixionmail.stories.languages import count_words
 from fixionmail.stories.model import NOTHING_BILLED, Answer, Failure, Model, ModelError, Prompt
 from fixionmail.stories.plan import Plan, UnfitAnswerError, read_plan
@@ -213,6 +213,8 @@ def _draft_reader(limits: Limits) -> _Read:
         words = count_words(body)
         if words < _DRAFT_SHARE * limits.fewest_words:
             raise UnfitAnswerError(f"it has {words} words, and at least {limits.fewest_words} are wanted")
+        if unfinished := ending_problem(body):
+            raise UnfitAnswerError(unfinished)
         return {"text": body}
 
     return read

@@ -1,7 +1,7 @@
 """What a language model of a stand-in writes: plans and stories that pass for ones, made from the prompt alone.
 
 The same prompt brings another plan each time, as from a real model; a draft follows the plan in its prompt, and an
-edited text is the draft in its prompt.
+edited text is the draft in its prompt, or one told anew when that was not accepted.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class Novelist:
                 number = self._asked[material]
             return json.dumps(_plan(material, random.Random(f"{number}/{material}")))
         draft = _tagged(material, "story_draft")
-        return str(draft) if draft is not None else _tell(str(_tagged(material, "story_plan")))
+        mends = _tagged(material, "not_accepted") is not None
+        return str(draft) if draft is not None and not mends else _tell(str(_tagged(material, "story_plan")))
 
 
 def step_of(material: str, *, wants_plan: bool) -> str:
