@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
     from fixionmail.processes.stack import Stack
     from fixionmail.settings import Settings
     from fixionmail.store import Store
@@ -24,7 +23,8 @@ def up(
 ) -> None:
     """Run the whole of FixionMail here: Postgres and Redis where none are named, loops and workers.
 
-    Stop it with Ctrl+C; it goes on where it was the next time.
+    In a terminal the console opens: q leaves it and stops all. Without one, Ctrl+C stops it. It goes on where it was
+    the next time.
     """
     from fixionmail import logs
     from fixionmail.loops.service import stop_on_signals
@@ -43,42 +43,36 @@ def up(
         ):
             typer.echo(f"Mail goes to {where_mail_goes(settings)}.")
             typer.echo(f"Logs are in {settings.home / 'logs'}. Add readers with: fixionmail subscribers add")
-            _show(settings, store, stack, stop)
+            if sys.stdin.isatty() and sys.stdout.isatty():
+                _open_console(settings, stack)
+                typer.echo("Stopping: what has been begun is finished first ...")
+            else:
+                _tell(settings, store, stack, stop)
         typer.echo("Stopped.")
 
 
-def _show(settings: Settings, store: Store, stack: Stack, stop: threading.Event) -> None:
-    """Show live status until told to stop."""
-    import sys
+def _open_console(settings: Settings, stack: Stack) -> None:
+    """Show the console until it is left."""
+    from pydantic import SecretStr
 
-    from rich.console import Console
-    from rich.live import Live
+    from console.app import ConsoleApp
+    from console.live import open_deck
+    from console.settings import load
 
-    if sys.stdout.isatty():
-        with Live(console=Console(), auto_refresh=False) as live:
-            while not stop.wait(LOOK_SECONDS if live.renderable else 0.5):
-                live.update(_view(settings, store, stack), refresh=True)
-        typer.echo("Stopping: what has been begun is finished first ...")
-        return
+    named = SecretStr(stack.redis_url) if stack.redis_url else None
+    here = settings.model_copy(update={"redis_url": named, "enable_redis_queue": named is not None})
+    deck = open_deck(None, here, prefix="rq", read_only=False)
+    ConsoleApp(deck, load(settings.home)).run()
+
+
+def _tell(settings: Settings, store: Store, stack: Stack, stop: threading.Event) -> None:
+    """Without a terminal: a line now and then, until told to stop."""
     looks, mode_before = 0, ""
     while not stop.wait(LOOK_SECONDS):
         mode, line = _line(settings, store, stack)
         if looks % HEADLESS_LOOKS == 0 or mode != mode_before:
             typer.echo(line)
         looks, mode_before = looks + 1, mode
-
-
-def _view(settings: Settings, store: Store, stack: Stack) -> RenderableType:
-    from rich.text import Text
-
-    from fixionmail.commands.status import view
-    from fixionmail.errors import FixionMailError
-    from fixionmail.ops.status import look
-
-    try:
-        return view(look(settings, store, stack.redis_url))
-    except FixionMailError as error:
-        return Text(str(error), style="red")
 
 
 def _line(settings: Settings, store: Store, stack: Stack) -> tuple[str, str]:
