@@ -1,7 +1,7 @@
 """Sending: take what is due, store its bytes, ask for the go, hand it over, record the outcome.
 
 The one path to a subscriber's inbox, the same for workers, for the fallback and for the local outbox. The rules are
-in the database (``008_send_once.sql``); this walks through them.
+in the database (``008_send_once.sql``, ``029_settle.sql``); this walks through them.
 """
 
 from __future__ import annotations
