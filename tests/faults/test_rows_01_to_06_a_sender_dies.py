@@ -85,7 +85,9 @@ def test_settling_again_after_its_reply_was_lost_changes_nothing(
         with there.run("delivery"):
             there.settle()
         assert api.faults.struck() == {Fault.LOST_REPLY: 1}
-        assert "an inline job failed" not in there.log, "the sender was to ask again and be told that it is done"
+        assert "an inline job failed" not in there.log, (
+            "the sender was to ask again and be told that it is done"
+        )
         there.assert_one_mail_each(3)
         assert there.provider.answers == {"200": len(there.world.column("select id from mail_batches"))}
 
