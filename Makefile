@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup up demo test test-slow test-postgres-15 check format chaos bench audit-dependencies
+.PHONY: setup up demo test test-slow test-postgres-15 check format chaos bench pictures audit-dependencies
 
 setup: $(READY)
 
@@ -55,6 +55,10 @@ bench: setup
 	@$(BIN)/python -m tests.benchmarks.rate
 	@$(BIN)/python -m tests.benchmarks.worker
 	@$(BIN)/python -m tests.benchmarks.ops
+
+# The console's pictures in docs/pictures, from a deployment that only pretends.
+pictures: setup
+	@$(BIN)/python -m tests.pictures
 
 # Real processes under random faults, then an independent count: make chaos SECONDS=600 SEED=7 SUBSCRIBERS=10000
 chaos: setup
