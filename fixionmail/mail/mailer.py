@@ -24,6 +24,6 @@ class Mailer(Protocol):
             body: the exact bytes of the request, as ``render.request_body`` makes them.
             count: how many mails are in it.
             on_line: called when everything is ready and nothing has been written; what it raises is raised, and
-                nothing is sent.
+                nothing is sent. What has no limit to keep need not call it.
         """
         ...

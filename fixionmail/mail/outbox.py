@@ -55,8 +55,10 @@ class Outbox:
     def send(
         self, *, key: str, body: bytes, count: int, on_line: Callable[[], None] = lambda: None
     ) -> MailAnswer:
-        """Write the mails of one request; see ``mailer.Mailer``. A folder that cannot be written asks for a wait."""
-        on_line()
+        """Write the mails of one request; see ``mailer.Mailer``. A folder that cannot be written asks for a wait.
+
+        There is no limit to keep, so ``on_line`` is not called.
+        """
         used = self._keys / hashlib.sha256(key.encode()).hexdigest()[:40]
         marker = f"{hashlib.sha256(body).hexdigest()}.body"
         ids = tuple(str(uuid5(_IDS, f"{key}\n{place}")) for place in range(count))

@@ -1,4 +1,7 @@
-"""The mail line: open, seal, begin and settle a batch. See ``008_send_once.sql`` and ``029_settle.sql`` for the contract of each."""
+"""The mail line: open, seal, begin and settle a batch.
+
+See ``008_send_once.sql`` and ``029_settle.sql`` for the contract of each.
+"""
 
 from __future__ import annotations
 
