@@ -16,6 +16,8 @@ from fixionmail.mail.outbox import Outbox
 from fixionmail.mail.pacing import SlotClock
 from fixionmail.mail.render import Sender
 from fixionmail.models import Brief, ProviderEvent, Story
+from fixionmail.stories.desk import Desk
+from fixionmail.stories.writer import Limits
 from tests.commands import until
 from tests.faults.deployment import Deployment, state_of
 
@@ -89,7 +91,10 @@ class FailingWriter:
     def __init__(self, answer: Callable[[], Story]) -> None:
         self._answer = answer
 
-    def write(self, brief: Brief) -> Story:
+    def limits(self, brief: Brief) -> Limits:
+        return Limits.around(brief.length, brief.language)
+
+    def write(self, brief: Brief, desk: Desk) -> Story:
         return self._answer()
 
 
@@ -127,6 +132,7 @@ def test_a_writer_that_fails_is_asked_again_and_then_the_mail_is_missed_with_its
         store=world.store,
         keeper=keeper,
         writer=FailingWriter(answer),
+        limits={},
         line=world.line,
         mailer=Outbox(fallback.home / "outbox", now=lambda: datetime.now(UTC)),
         sender=sender,
