@@ -353,6 +353,20 @@ as $$
       or (p_batch.first_used_at is null and clock_timestamp() > p_batch.send_until)
 $$;
 
+-- A batch that gets no slot now. Whoever held it and asks again has sent nothing, and gives it back.
+create function put_off_v1(p_batch mail_batches, p_until timestamptz, p_again boolean)
+returns void
+language sql
+set search_path = public, pg_temp
+as $$
+  update mail_batches
+     set next_attempt_at = p_until,
+         state = case when p_again then 'sealed' else state end,
+         holder = case when p_again then null else holder end,
+         lease_expires_at = case when p_again then null else lease_expires_at end
+   where id = p_batch.id
+$$;
+
 -- The last word before the socket opens: reserves the next slot under the provider's rate and starts a lease of
 -- p_lease_s seconds from that slot.
 -- go{token,key,now,slot,sha256,codec,body} | busy | done | draft | later{wait_ms} | paused{reason} | window | gone
@@ -385,6 +399,7 @@ begin
   elsif v_batch.state = 'sending' and v_batch.lease_expires_at > v_now and not v_again then
     return jsonb_build_object('verdict', 'busy');
   elsif switch_is_on_v1('mail_held') then
+    perform put_off_v1(v_batch, v_batch.next_attempt_at, v_again);
     return jsonb_build_object('verdict', 'paused', 'reason', 'mail is held');
   elsif window_is_over_v1(v_batch) then
     perform close_window_v1(v_batch);
@@ -402,10 +417,10 @@ begin
   v_now := clock_timestamp();
   v_slot := greatest(v_now, v_line.next_slot_at);
   if v_line.paused_until > v_now then
-    update mail_batches set next_attempt_at = v_line.paused_until where id = p_batch;
+    perform put_off_v1(v_batch, v_line.paused_until, v_again);
     return jsonb_build_object('verdict', 'paused', 'reason', v_line.paused_reason);
   elsif extract(epoch from v_slot - v_now) * 1000 > p_max_wait_ms then
-    update mail_batches set next_attempt_at = v_slot where id = p_batch;
+    perform put_off_v1(v_batch, v_slot, v_again);
     return jsonb_build_object('verdict', 'later', 'wait_ms', extract(epoch from v_slot - v_now) * 1000);
   end if;
   update send_lines set next_slot_at = v_slot + make_interval(secs => 1 / rate) where name = p_line;
@@ -428,4 +443,4 @@ call close_to_clients_v1(
   array['mail_batches', 'mail_bodies', 'mail_batch_items', 'send_lines'],
   array['batch_size_v1', 'batch_members_v1', 'withdrawn_state_v1', 'open_batch_v1', 'new_draft_v1', 'draft_stands_v1',
         'seal_batch_v1', 'end_items_v1', 'reopen_if_outdated_v1', 'close_window_v1', 'window_is_over_v1',
-        'begin_batch_v1']);
+        'put_off_v1', 'begin_batch_v1']);

@@ -82,6 +82,17 @@ class TestTheRate:
         assert world.row("mail_batches", second)["next_attempt_at"] == slot
         assert world.row("mail_batches", second)["first_used_at"] is None
 
+    def test_a_holder_that_missed_its_slot_and_is_put_off_gives_the_batch_back(self, world: World) -> None:
+        batch, (member,) = world.sealed()
+        token = world.begin(batch).token
+        world.change("update send_lines set rate = 0.1, next_slot_at = clock_timestamp() + interval '9 s'")
+        assert world.begin(batch, max_wait=5).verdict is Verdict.LATER
+        row = world.row("mail_batches", batch)
+        assert (row["state"], row["holder"], row["maybe_sent"]) == ("sealed", None, False)
+        world.full_speed()
+        assert world.begin(batch, "b").token > token
+        assert world.state("scheduled_deliveries", member) == "sending"
+
     def test_the_lease_counts_from_the_slot(self, world: World) -> None:
         batch, _ = world.sealed()
         world.change("update send_lines set next_slot_at = clock_timestamp() + interval '3 seconds'")
