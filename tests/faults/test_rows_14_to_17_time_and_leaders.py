@@ -112,9 +112,12 @@ def test_there_is_one_mail_for_each_date_that_exists(
     _send_all_of_it(fallback, existing)
 
 
-@pytest.mark.parametrize("to", ["Asia/Tokyo", "America/Los_Angeles"])
+@pytest.mark.parametrize(
+    ("to", "at"),
+    [("Asia/Tokyo", "08:00"), ("Asia/Tokyo", "00:30"), ("America/Los_Angeles", "08:00")],
+)
 def test_who_moves_east_or_west_at_noon_has_one_mail_a_date_and_none_twice_in_half_a_day(
-    fallback: Deployment, to: str
+    fallback: Deployment, to: str, at: str
 ) -> None:
     noon = datetime(2027, 6, 15, 10, tzinfo=UTC)  # in Berlin
     reader = _reader("Europe/Berlin", "08:00", noon - timedelta(hours=12))
@@ -123,9 +126,9 @@ def test_who_moves_east_or_west_at_noon_has_one_mail_a_date_and_none_twice_in_ha
     last, day = fallback.world.connection.execute(
         "select last_due_at, last_local_date from subscriber_schedule"
     ).fetchone() or (None, None)
-    moved = first_due(timezone=to, delivery_time="08:00", now=noon, last_local_date=day, last_due_at=last)
+    moved = first_due(timezone=to, delivery_time=at, now=noon, last_local_date=day, last_due_at=last)
     fallback.world.store.subscribers.change(
-        reader.user_id, timezone=to, delivery_time="08:00", story_bible=None, due=moved
+        reader.user_id, timezone=to, delivery_time=at, story_bible=None, due=moved
     )
     _plan(fallback, noon, days=3)
     dues = fallback.world.column("select due_at from story_jobs order by due_at")
