@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,12 +30,16 @@ _CHANGES = {name: _load(name) for name in ("requeue", "cancel", "delete")}
 
 @dataclass(frozen=True, kw_only=True)
 class JobSeen:
-    """A job as it was seen. ``status`` is empty when it has no record, ``started_at`` when it never began."""
+    """A job as it was seen. ``status`` is empty when it has no record, ``started_at`` when it never began.
+
+    ``version`` changes with every change of its status.
+    """
 
     status: str
     queue: str
     description: str
     started_at: str
+    version: str
 
 
 class RedisHand:
@@ -53,22 +58,32 @@ class RedisHand:
         """Close the connection."""
         self.connection.close()
 
+    def round_trip(self) -> float:
+        """Seconds that the way there and back takes."""
+        began = time.monotonic()
+        self.connection.ping()
+        return time.monotonic() - began
+
     def look(self, ids: Sequence[str]) -> list[JobSeen]:
         """What these jobs are like now; writes nothing."""
         replies = self._run(_STATES, ids)
         return [
             JobSeen(
-                status=_text(status), queue=_text(queue), description=_text(about), started_at=_text(began)
+                status=_text(status),
+                queue=_text(queue),
+                description=_text(about),
+                started_at=_text(began),
+                version=_text(version),
             )
-            for status, queue, about, began in replies
+            for status, queue, about, began, version in replies
         ]
 
     def change(self, what: str, jobs: Sequence[tuple[str, str]]) -> list[str]:
-        """``requeue``, ``cancel`` or ``delete`` these jobs where they still have the status they were seen with.
+        """``requeue``, ``cancel`` or ``delete`` these jobs where they still are as they were seen.
 
         Args:
             what: One of the three.
-            jobs: Ids, each with its status as seen.
+            jobs: Ids, each with its version as seen.
 
         Returns:
             A word for each: done, or why not (gone, moved on, running, queued, ended, broken).

@@ -41,7 +41,7 @@ class Action:
         label: what a button says.
         about: what its targets are: jobs, queue, worker, delivery, subscriber, switch, line, process, redis, database.
         destructive: what it does cannot be undone.
-        command: the same on the command line, with ``{targets}``.
+        command: the same on the command line, with ``{targets}``; empty when there is no such command.
         chunk: targets changed at a time, at first.
         done: the outcomes that count as done.
     """

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from redis.exceptions import RedisError
 
 from fixionmail.errors import FixionMailError, InputError, RedisUnreachableError
@@ -21,6 +22,9 @@ from fixionmail.subscribers.service import Operator
 
 if TYPE_CHECKING:
     from fixionmail.processes.fleet import Fleet
+
+
+_log = structlog.get_logger("fixionmail.actions")
 
 
 class Hands:
@@ -121,9 +125,12 @@ class Hands:
             "result": result,
         }
         path = self.audit_file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:  # what was done is done, and its outcome is what the operator must see
+            _log.error("an action could not be put on record", file=str(path), problem=str(error), **row)
 
     @property
     def audit_file(self) -> Path:

@@ -18,6 +18,7 @@ LOOK_AT = 500
 LIMBO_SECONDS = 5.0
 """A worker that is about to start what it has just popped has done so by then."""
 POLICY = "maxmemory-policy"
+_BEGUN = " begun"
 
 
 def _look(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
@@ -30,8 +31,8 @@ def _look(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
 
 
 def _state(job: JobSeen) -> str:
-    """Its status, marked when it had begun."""
-    return f"{job.status} begun" if job.started_at else job.status
+    """Its version, marked when it had begun."""
+    return job.version + (_BEGUN if job.started_at else "")
 
 
 def _words(target: str, job: JobSeen) -> str:
@@ -41,12 +42,12 @@ def _words(target: str, job: JobSeen) -> str:
 
 
 def _change(what: str, hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
-    jobs = [(target, state.partition(" ")[0]) for target, state in chunk.items()]
+    jobs = [(target, state.removesuffix(_BEGUN)) for target, state in chunk.items()]
     return dict(zip(chunk, hands.call(partial(hands.redis.change, what, jobs)), strict=True))
 
 
 def _may_run_twice(hands: Hands, seen: Mapping[str, Seen]) -> Sequence[str]:
-    begun = sum(each.state.endswith(" begun") for each in seen.values())
+    begun = sum(each.state.endswith(_BEGUN) for each in seen.values())
     if not begun:
         return ()
     ours = sum(WRITE_STORY in each.words or SEND_MAIL in each.words for each in seen.values())
@@ -73,6 +74,12 @@ def _look_at_odd(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
         for each in [target] if lost is None else lost:
             found[each] = Seen(state=at, words=each)
     return found
+
+
+def _repairs_begun(hands: Hands, seen: Mapping[str, Seen]) -> Sequence[str]:
+    if list(seen) == [POLICY]:
+        return ()
+    return ("Jobs whose worker is gone are queued again: what they had done by then, they may do again.",)
 
 
 def _lost_of(hands: Hands, queue: str) -> list[str] | None:
@@ -176,6 +183,7 @@ JOB_ACTIONS = (
         about="redis",
         look=_look_at_odd,
         change=_repair,
+        warn=_repairs_begun,
         command="fixionmail jobs repair {targets}",
         chunk=50,
         done=("done", "requeued", "removed", "put back", "kept", "sound"),

@@ -211,7 +211,7 @@ MAIL_ACTIONS = (
         about="subscriber",
         look=_look_at_readers,
         change=_suppress,
-        command="fixionmail subscribers pause {targets}",
+        command="",
         destructive=True,
         done=_DONE,
     ),

@@ -73,7 +73,10 @@ def run(
         raise InputError("Nothing is changed here: this was started with --read-only.")
     wanted = named(previewed.action)
     todo = list(previewed.seen.items())
-    work = _Work(done=_place(cursor, len(todo)), size=wanted.chunk)
+    away = (
+        hands.call(hands.redis.round_trip) if wanted.about in ("jobs", "redis") and hands.redis_url else 0.0
+    )
+    work = _Work(done=_place(cursor, len(todo)), size=wanted.chunk, away=away)
     try:
         while work.done < len(todo):
             chunk = dict(todo[work.done : work.done + work.size])
@@ -88,7 +91,12 @@ def run(
             action=previewed.action,
             target=_summary([target for target, _ in todo]),
             reason=order.reason,
-            result={"outcomes": dict(work.outcomes), "done": work.done, "of": len(todo)},
+            result={
+                "outcomes": dict(work.outcomes),
+                "done": work.done,
+                "of": len(todo),
+                "perhaps": list(work.under_way),
+            },
         )
 
 
@@ -98,16 +106,22 @@ class _Work:
 
     done: int
     size: int
+    away: float
+    """Seconds to the server and back."""
     outcomes: Counter[str] = field(default_factory=Counter)
-    fastest: float = float("inf")
+    under_way: tuple[str, ...] = ()
+    """Targets of a chunk whose answer has not come."""
 
     def took(
         self, wanted: Action, chunk: Mapping[str, str], hands: Hands, order: Order, *, total: int
     ) -> Progress:
         """Do one chunk, and choose the size of the next."""
         began = time.monotonic()
+        self.under_way = tuple(chunk)
         words = wanted.change(hands, chunk, order)
-        self._pace(time.monotonic() - began, len(chunk), wanted.chunk)
+        self.under_way = ()
+        if wanted.chunk > 1:
+            self._pace(time.monotonic() - began - self.away, len(chunk))
         self.done += len(chunk)
         self.outcomes.update(words.values())
         return Progress(
@@ -119,13 +133,10 @@ class _Work:
             details=tuple(words.items()),
         )
 
-    def _pace(self, seconds: float, targets: int, first: int) -> None:
-        self.fastest = min(self.fastest, seconds)
-        if first == 1:
-            return
-        if seconds - self.fastest > CHUNK_SECONDS:
+    def _pace(self, seconds: float, targets: int) -> None:
+        if seconds > CHUNK_SECONDS:
             self.size = max(SMALLEST_CHUNK, self.size // 2)
-        elif seconds < CHUNK_SECONDS and targets == self.size:
+        elif seconds < CHUNK_SECONDS / 2 and targets == self.size:
             self.size = min(LARGEST_CHUNK, self.size * 5 // 4)
 
 

@@ -1,5 +1,5 @@
 -- Put before every script. ARGV[1] is the prefix of RQ's keys, ARGV[2] the moment in RQ's text form; then come pairs
--- of a job's id and the status it was seen with. Returns one word for each: see each script.
+-- of a job's id and the version it was seen in. Returns one word for each: see each script.
 local prefix, now_text = ARGV[1], ARGV[2]
 local now = tonumber(redis.call('TIME')[1])
 local REGISTRIES = {'failed', 'finished', 'deferred', 'scheduled', 'canceled'}
@@ -70,17 +70,23 @@ local function push(job_id, queue, worker)
   redis.call('RPUSH', list_of(queue), job_id)
 end
 
+-- A job's status and when it came into it: one that failed, was requeued and failed again is not as it was seen.
+local function version_of(status, enqueued_at, ended_at)
+  return status .. '|' .. (enqueued_at or '') .. '|' .. (ended_at or '')
+end
+
 -- Call ``act(job_id, status, queue, worker)`` for each job that is as it was seen; a broken record ends nothing.
 local function each_as_seen(act)
   local outcomes = {}
   for i = 3, #ARGV, 2 do
     local job_id, seen = ARGV[i], ARGV[i + 1]
-    local record = redis.pcall('HMGET', key_of('job', job_id), 'status', 'origin', 'worker_name')
+    local record = redis.pcall('HMGET', key_of('job', job_id), 'status', 'origin', 'worker_name', 'enqueued_at',
+                              'ended_at')
     if record.err then
       outcomes[#outcomes + 1] = 'broken'
     elseif not record[1] then
       outcomes[#outcomes + 1] = 'gone'
-    elseif record[1] ~= seen then
+    elseif version_of(record[1], record[4], record[5]) ~= seen then
       outcomes[#outcomes + 1] = 'moved on'
     elseif not record[2] or record[2] == '' then
       outcomes[#outcomes + 1] = 'broken'

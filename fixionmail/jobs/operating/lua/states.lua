@@ -1,7 +1,10 @@
--- The status of each job, empty when there is no record; then its queue, function's description and when it began.
+-- Each job as it is: status (empty without a record), queue, description, when it began, and the version to act on.
 local seen = {}
 for i = 3, #ARGV do
-  local record = try('HMGET', key_of('job', ARGV[i]), 'status', 'origin', 'description', 'started_at') or {}
-  seen[#seen + 1] = {record[1] or '', record[2] or '', string.sub(record[3] or '', 1, 200), record[4] or ''}
+  local key = key_of('job', ARGV[i])
+  local record = try('HMGET', key, 'status', 'origin', 'description', 'started_at', 'enqueued_at', 'ended_at') or {}
+  local status = record[1] or ''
+  seen[#seen + 1] = {status, record[2] or '', string.sub(record[3] or '', 1, 200), record[4] or '',
+                     version_of(status, record[5], record[6])}
 end
 return seen
