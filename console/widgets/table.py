@@ -262,12 +262,13 @@ class Table(ScrollView, can_focus=True):
     def _go(self, index: int) -> None:
         if not self.rows:
             return
-        self._index = min(max(0, index), len(self.rows) - 1)
+        before, self._index = self._index, min(max(0, index), len(self.rows) - 1)
         self._tell()
         above = 1 if self._index and self.rows[self._index - 1].heading else 0
         region = Region(0, self._index - above, 1, 1 + self.head + above)
         self.scroll_to_region(region, animate=False, force=True)
-        self.refresh()
+        for line in (before, self._index):
+            self.refresh_line(line + self.head)
         if self._index >= len(self.rows) - NEAR_END:
             self.post_message(self.MoreWanted(self))
 
