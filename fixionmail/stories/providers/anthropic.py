@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from functools import cached_property
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from fixionmail import deadline
 from fixionmail.models import Usage
 from fixionmail.stories.model import Answer, Failure, ModelError, Prompt
 from fixionmail.stories.providers import reading
+from fixionmail.stories.providers.endpoint import Endpoint
 from fixionmail.stories.providers.reading import Reading
 
 if TYPE_CHECKING:
@@ -26,56 +23,24 @@ _ENDINGS = ("end_turn", "stop_sequence")
 _LIMITS = ("max_tokens", "model_context_window_exceeded")
 
 
-class AnthropicModel:
-    """One client for the whole process. The SDK is loaded with the first request: that takes a second.
-
-    Args:
-        api_key: never repeated in an error.
-        url: another endpoint that speaks this API.
-        connect_seconds: to open a connection.
-        idle_seconds: between two pieces of an answer.
-        total_seconds: for a request in all, or less when the work's deadline is nearer.
-    """
+class AnthropicModel(Endpoint["Anthropic"]):
+    """See :class:`~fixionmail.stories.providers.endpoint.Endpoint`; ``url``: of one that speaks this API."""
 
     provider = "anthropic"
 
     def __init__(
-        self,
-        *,
-        api_key: str,
-        url: str | None = None,
-        model: str = DEFAULT_MODEL,
-        connect_seconds: float = reading.CONNECT_SECONDS,
-        idle_seconds: float = reading.IDLE_SECONDS,
-        total_seconds: float = reading.TOTAL_SECONDS,
+        self, *, api_key: str, url: str | None = None, model: str = DEFAULT_MODEL, **seconds: float
     ) -> None:
-        self.model = model
-        self.total_seconds = total_seconds
-        self._api_key = api_key
-        self._url = url
-        self._connect_seconds = connect_seconds
-        self._idle_seconds = idle_seconds
-        self._loading = Lock()
+        super().__init__(api_key=api_key, url=url, model=model, **seconds)
 
-    @cached_property
-    def _sdk(self) -> Anthropic:
+    def _open(self) -> Anthropic:
         from anthropic import Anthropic
 
         return Anthropic(api_key=self._api_key, base_url=self._url, max_retries=0, open_telemetry=False)
 
-    @property
-    def _client(self) -> Anthropic:
-        with self._loading:
-            return self._sdk
-
-    def close(self) -> None:
-        """Close the connections."""
-        if "_sdk" in vars(self):
-            self._sdk.close()
-
     def ask(self, prompt: Prompt, on_text: Callable[[str], None]) -> Answer:
         """See :class:`~fixionmail.stories.model.Model`."""
-        client = self._client
+        client = self.client
         from anthropic import APIConnectionError, APIError, APIStatusError
 
         try:
@@ -89,8 +54,7 @@ class AnthropicModel:
             raise ModelError(Failure.BAD_ANSWER, words) from None
 
     def _read(self, client: Anthropic, prompt: Prompt, text: Reading) -> Answer:
-        seconds = deadline.remaining(self.total_seconds)
-        ends_at = time.monotonic() + seconds
+        ends_at, timeout = self._times()
         options: dict[str, Any] = {}
         if prompt.schema is not None:
             options["output_config"] = {
@@ -102,7 +66,7 @@ class AnthropicModel:
             system=prompt.rules,
             messages=[{"role": "user", "content": prompt.material}],
             stream=True,
-            timeout=reading.timeouts(seconds, self._connect_seconds, self._idle_seconds),
+            timeout=timeout,
             **options,
         )
         with stream:
@@ -122,10 +86,6 @@ class AnthropicModel:
         return self._safe(
             reading.status_failure(_NAME, error.response.status_code, error.response.headers, words)
         )
-
-    def _safe(self, error: ModelError) -> ModelError:
-        error.args = (str(error).replace(self._api_key, "***"),)
-        return error
 
 
 class _Seen:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from functools import cached_property
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from fixionmail import deadline
 from fixionmail.models import Usage
 from fixionmail.stories.model import Answer, Failure, ModelError, Prompt
 from fixionmail.stories.providers import reading
+from fixionmail.stories.providers.endpoint import Endpoint
 from fixionmail.stories.providers.reading import Reading
 
 if TYPE_CHECKING:
@@ -26,15 +23,10 @@ _NO_KEY = "no-key-needed"
 """The SDK wants one; endpoints on one's own machine do not look at it."""
 
 
-class OpenAiModel:
-    """One client for the whole process. The SDK is loaded with the first request.
+class OpenAiModel(Endpoint["OpenAI"]):
+    """See :class:`~fixionmail.stories.providers.endpoint.Endpoint`; ``url``: up to and with its ``/v1``.
 
-    Args:
-        api_key: never repeated in an error; None for an endpoint that wants none.
-        url: of the endpoint, up to and with its ``/v1``; None: OpenAI's own.
-        connect_seconds: to open a connection.
-        idle_seconds: between two pieces of an answer.
-        total_seconds: for a request in all, or less when the work's deadline is nearer.
+    An endpoint that wants no key has None for it.
     """
 
     provider = "openai"
@@ -45,37 +37,18 @@ class OpenAiModel:
         api_key: str | None = None,
         url: str | None = None,
         model: str = DEFAULT_MODEL,
-        connect_seconds: float = reading.CONNECT_SECONDS,
-        idle_seconds: float = reading.IDLE_SECONDS,
-        total_seconds: float = reading.TOTAL_SECONDS,
+        **seconds: float,
     ) -> None:
-        self.model = model
-        self.total_seconds = total_seconds
-        self._api_key = api_key or _NO_KEY
-        self._url = url
-        self._connect_seconds = connect_seconds
-        self._idle_seconds = idle_seconds
-        self._loading = Lock()
+        super().__init__(api_key=api_key or _NO_KEY, url=url, model=model, **seconds)
 
-    @cached_property
-    def _sdk(self) -> OpenAI:
+    def _open(self) -> OpenAI:
         from openai import OpenAI
 
         return OpenAI(api_key=self._api_key, base_url=self._url, max_retries=0)
 
-    @property
-    def _client(self) -> OpenAI:
-        with self._loading:
-            return self._sdk
-
-    def close(self) -> None:
-        """Close the connections."""
-        if "_sdk" in vars(self):
-            self._sdk.close()
-
     def ask(self, prompt: Prompt, on_text: Callable[[str], None]) -> Answer:
         """See :class:`~fixionmail.stories.model.Model`."""
-        client = self._client
+        client = self.client
         from openai import APIConnectionError, APIError, APIStatusError
 
         try:
@@ -95,8 +68,7 @@ class OpenAiModel:
             raise ModelError(Failure.BAD_ANSWER, words) from None
 
     def _read(self, client: OpenAI, prompt: Prompt, text: Reading) -> Answer:
-        seconds = deadline.remaining(self.total_seconds)
-        ends_at = time.monotonic() + seconds
+        ends_at, timeout = self._times()
         stream = client.chat.completions.create(
             model=self.model,
             messages=[
@@ -105,7 +77,7 @@ class OpenAiModel:
             ],
             stream=True,
             stream_options={"include_usage": True},
-            timeout=reading.timeouts(seconds, self._connect_seconds, self._idle_seconds),
+            timeout=timeout,
             **self._options(prompt),
         )
         with stream:
@@ -124,10 +96,6 @@ class OpenAiModel:
             schema = {"name": prompt.name, "strict": True, "schema": dict(prompt.schema)}
             options["response_format"] = {"type": "json_schema", "json_schema": schema}
         return options
-
-    def _safe(self, error: ModelError) -> ModelError:
-        error.args = (str(error).replace(self._api_key, "***"),)
-        return error
 
 
 class _Seen:

@@ -17,8 +17,6 @@ MOST_CHARACTERS = 60_000
 """Of one answer: three times the longest story there is. A model that does not stop is stopped."""
 LONGEST_WAIT_SECONDS = 3_600.0
 """However long a provider asks us to wait, we ask again after this."""
-CONNECT_SECONDS, IDLE_SECONDS, TOTAL_SECONDS = 10.0, 90.0, 300.0
-"""To open a connection; between two pieces of an answer; for a request in all."""
 
 
 class Reading:
@@ -78,11 +76,6 @@ class _LimitedBytes(httpx2.SyncByteStream):
 
     def close(self) -> None:
         self._bytes.close()
-
-
-def timeouts(seconds: float, connect: float, idle: float) -> httpx2.Timeout:
-    """Timeouts of a request that may take ``seconds`` in all."""
-    return httpx2.Timeout(min(seconds, idle), connect=min(seconds, connect))
 
 
 def status_failure(provider: str, status: int, headers: Mapping[str, str], words: str) -> ModelError:
