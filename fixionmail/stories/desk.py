@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fixionmail.models import FinishedStep, RequestEnd
 from fixionmail.store.writing import Ask
@@ -38,31 +37,14 @@ class Desk:
     def hear(self, step: str, piece: str) -> None:
         """A piece of a step's text, as it arrives."""
 
-    def admit(
-        self,
-        provider: str,
-        *,
-        step: str,
-        percent: int,
-        model: str,
-        at_most_usd: Decimal | None,
-        seconds: float,
-    ) -> Ask:
-        """Wait until a request may be made, which will take at most ``seconds``.
+    def admit(self, provider: str, ask: Ask, *, seconds: float) -> Ask:
+        """Wait until a request may be made that takes at most ``seconds``; it is returned as it is to be settled.
 
         Raises:
             PostponedError: that would take too long.
             StaleTokenError: somebody else writes this story now.
         """
-        return Ask(
-            request_id=uuid4(),
-            step=step,
-            percent=percent,
-            model=model,
-            at_most_usd=at_most_usd,
-            job_id=self.job_id,
-            token=self.token,
-        )
+        return ask
 
     def settle(self, provider: str, ask: Ask, end: RequestEnd, keep: Mapping[str, Any] | None = None) -> None:
         """Record what a request came to; with ``keep`` its step is finished, and this is its result.

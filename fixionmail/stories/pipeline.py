@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from uuid_utils.compat import uuid7
+
 from fixionmail import deadline, faults
 from fixionmail.errors import UnfitStoryError
 from fixionmail.models import Brief, RequestEnd, Story, Usage
@@ -156,14 +158,14 @@ class ModelWriter:
         characters = len(prompt.rules) + len(prompt.material)
         price = self.price
         at_most = price.at_most(characters=characters, max_tokens=prompt.max_tokens) if price else None
-        return desk.admit(
-            self.model.provider,
+        ask = Ask(
+            request_id=uuid7(),
             step=step,
             percent=_PERCENTS[step][0],
             model=self.model.model,
             at_most_usd=at_most,
-            seconds=self.model.total_seconds,
         )
+        return desk.admit(self.model.provider, ask, seconds=self.model.total_seconds)
 
     def _failed(self, error: ModelError) -> RequestEnd:
         pause = LINE_PAUSES.get(error.failure)

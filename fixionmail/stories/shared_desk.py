@@ -5,10 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping
-from decimal import Decimal
+from dataclasses import replace
 from typing import Any
-
-from uuid_utils.compat import uuid7
 
 from fixionmail import deadline
 from fixionmail.errors import PostponedError, StaleTokenError
@@ -41,27 +39,10 @@ class SharedDesk(Desk):
         self._writing = writing
         self._limits = limits
 
-    def admit(
-        self,
-        provider: str,
-        *,
-        step: str,
-        percent: int,
-        model: str,
-        at_most_usd: Decimal | None,
-        seconds: float,
-    ) -> Ask:
+    def admit(self, provider: str, ask: Ask, *, seconds: float) -> Ask:
         """See :class:`~fixionmail.stories.desk.Desk`."""
-        self.report(step, percent)
-        ask = Ask(
-            request_id=uuid7(),
-            step=step,
-            percent=percent,
-            model=model,
-            at_most_usd=at_most_usd,
-            job_id=self.job_id,
-            token=self.token,
-        )
+        self.report(ask.step, ask.percent)
+        ask = replace(ask, job_id=self.job_id, token=self.token)
         limits = self._limits[provider]
         give_up_at = time.monotonic() + MOST_QUEUE_SECONDS
         while True:
