@@ -187,7 +187,13 @@ class ConsoleApp(AskingApp):
         elif not targets:
             self.notify_text("Nothing is chosen for that.", "warning")
         else:
-            self.push_screen(ChangeScreen(action, targets), lambda changed: self.look_now())
+            self.push_screen(ChangeScreen(action, targets), self._changed)
+
+    def _changed(self, begun: bool | None) -> None:
+        """Show at once what became of it."""
+        if begun:
+            self.look_now()
+            self.main.view.shown()
 
     def notify_text(self, words: str, severity: str = "information") -> None:
         """A toast that shows the words as they are."""

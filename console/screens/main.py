@@ -98,7 +98,7 @@ class MainScreen(Answers, Screen[None]):
                 cls.funnel, cls.queues, cls.crew, cls.loops, cls.findings, cls.moment
             )
             yield Jobs(id="jobs-view").data_bind(cls.queues, cls.moment)
-            yield Failures(id="failures-view").data_bind(cls.moment)
+            yield Failures(id="failures-view").data_bind(cls.queues, cls.moment)
             yield Workers(id="workers-view").data_bind(cls.crew, cls.moment)
             yield Deliveries(id="deliveries-view").data_bind(cls.deliveries, cls.moment)
             yield Stuck(id="stuck-view").data_bind(cls.findings, cls.moment)

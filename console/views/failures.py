@@ -20,7 +20,7 @@ from console.widgets.heading import Heading
 from console.widgets.panel import Drawn
 from console.widgets.table import Column, Row, Table
 from console.widgets.workers import short_name
-from fixionmail.ops.views import FailureGroup
+from fixionmail.ops.views import FailureGroup, QueueView
 
 HOURS = 24
 COLUMNS = (
@@ -89,6 +89,7 @@ class FailureFacts(Drawn):
 class Failures(View):
     """Groups above, the chosen one in full below."""
 
+    queues: reactive[Shown[tuple[QueueView, ...]]] = reactive(Shown())
     moment: reactive[datetime | None] = reactive(None)
     main_table = "#failures"
 
@@ -96,6 +97,8 @@ class Failures(View):
         super().__init__(id=id)
         self._groups: tuple[FailureGroup, ...] = ()
         self._filter = ""
+        self._failed = 0
+        """How many jobs had failed when they were read."""
 
     def compose(self) -> ComposeResult:
         """Groups and facts."""
@@ -111,7 +114,17 @@ class Failures(View):
 
     def shown(self) -> None:
         """Read them."""
+        self._failed = self._failed_now
         self.post_message(FailuresWanted())
+
+    def looked(self) -> None:
+        """Read them again when there are more or fewer."""
+        if self._failed != self._failed_now:
+            self.shown()
+
+    @property
+    def _failed_now(self) -> int:
+        return sum(queue.failed for queue in self.queues.value or ())
 
     def set_groups(self, groups: tuple[FailureGroup, ...], *, reading: bool) -> None:
         """Groups, as far as they have been read."""
