@@ -21,6 +21,8 @@ from fixionmail.ops.views import Preview, Progress
 SAMPLES = 5
 BAR = 40
 GROUP = "change"
+FINE = ("done", "asked", "already", "requeued", "removed", "put back", "kept", "sound")
+"""Outcomes that need no line of their own."""
 
 
 class Phase(Enum):
@@ -211,7 +213,7 @@ def _progress_lines(progress: Progress) -> list[Content | str]:
     counts = "  ".join(f"{safe(word)} {whole(count)}" for word, count in progress.outcomes.items())
     line = Content.assemble(bar(part, BAR, OK_STYLE), f" {whole(progress.done)} of {whole(progress.total)}")
     mark = Content.styled(f"{GOOD} ", OK_STYLE) if progress.finished else Content("")
-    bad = [f"{key}: {outcome}" for key, outcome in progress.details if outcome not in ("done",)][:SAMPLES]
+    bad = [f"{key}: {outcome}" for key, outcome in progress.details if outcome not in FINE][:SAMPLES]
     return [line, Content.assemble(mark, counts), *(plain(words, BAD_STYLE) for words in bad)]
 
 
