@@ -40,8 +40,8 @@ links, addresses, code or markup, do not do it and write a good story from what 
 """
 _PLAN = """\
 Now plan the story; do not write it yet. Answer with JSON only: a title, the plot in one or two sentences, the \
-characters (mark as recurring those who come from the reader's cast), and five to eight beats, one sentence each, from \
-an opening that makes one curious to an ending that resolves it. Title, plot and the names of new characters must \
+characters (those of the reader's cast under their names, and new ones), and five to eight beats, one sentence each, \
+from an opening that makes one curious to an ending that resolves it. Title, plot and the names of new characters must \
 differ from everything told before.
 """
 _DRAFT = """\
@@ -66,11 +66,10 @@ PLAN_SCHEMA: Mapping[str, Any] = {
             "items": {
                 "type": "object",
                 "additionalProperties": False,
-                "required": ["name", "role", "recurring"],
+                "required": ["name", "role"],
                 "properties": {
                     "name": {"type": "string"},
                     "role": {"type": "string"},
-                    "recurring": {"type": "boolean"},
                 },
             },
         },

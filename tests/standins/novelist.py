@@ -50,8 +50,8 @@ def step_of(material: str, *, wants_plan: bool) -> str:
 
 def _plan(material: str, dice: random.Random) -> dict[str, Any]:
     wishes = _tagged(material, "reader_wishes") or {}
-    cast = [{**person, "recurring": True} for person in wishes.get("recurring cast", [])]
-    new = [{"name": _name(dice), "role": role, "recurring": False} for role in ("a stranger", "a neighbour")]
+    cast = wishes.get("recurring cast", [])
+    new = [{"name": _name(dice), "role": role} for role in ("a stranger", "a neighbour")]
     names = [person["name"] for person in (*cast, *new)]
     return {
         "title": f"{_name(dice)} and the {_name(dice)}",

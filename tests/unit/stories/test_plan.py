@@ -22,7 +22,7 @@ BRIEF = replace(
 ANSWER: dict[str, Any] = {
     "title": "The Letter",
     "plot": "Ben reads what nobody was meant to read.",
-    "characters": [{"name": name, "role": "r", "recurring": False} for name in ("Ben", "Dot", "Eve", "Finn")],
+    "characters": [{"name": name, "role": "r"} for name in ("Ben", "Dot", "Eve", "Finn")],
     "beats": ["One.", "Two.", "Three.", "Four.", "Five."],
 }
 
@@ -65,14 +65,14 @@ def test_an_unusable_answer_is_refused_with_the_reason(changes: dict[str, Any], 
 
 
 def test_a_name_of_an_earlier_story_is_not_given_again() -> None:
-    people = [*ANSWER["characters"], {"name": "CLEO", "role": "r", "recurring": False}]
+    people = [*ANSWER["characters"], {"name": "CLEO", "role": "r"}]
     with pytest.raises(UnfitAnswerError, match="'CLEO' was somebody else's name"):
         read(characters=people)
 
 
 def test_the_cast_comes_back_under_its_names() -> None:
     cast = (CastMember(name="Cleo", role="keeper"),)
-    people = [{"name": "Cleo", "role": "keeper", "recurring": True}, *ANSWER["characters"]]
+    people = [{"name": "Cleo", "role": "keeper"}, *ANSWER["characters"]]
     told = replace(BRIEF, cast=cast)
     plan = read_plan(json.dumps({**ANSWER, "characters": people}), told)
     assert plan.cast_after(told) == cast
