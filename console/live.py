@@ -128,7 +128,7 @@ class LiveDeck:
         """One job and why it does not run, by two commands."""
         found = why.ask(self._observer, job_id)
         if found is None:
-            raise InputError(f"Nothing in this Redis knows a job {job_id!r}.")
+            raise InputError(f"Nobody knows a job {job_id!r}.")
         return found
 
     def job_log(self, job_id: str) -> tuple[str, ...]:
