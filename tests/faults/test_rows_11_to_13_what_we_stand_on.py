@@ -27,7 +27,7 @@ WORKER_LEASE_SECONDS = 91
 
 def test_each_story_in_flight_in_a_killed_worker_is_written_once_by_another(queued: Deployment) -> None:
     queued.add_readers(6)
-    with queued.run("scheduler"), queued.run("worker", fault="kill before complete_story_job_v1") as worker:
+    with queued.run("scheduler"), queued.run("worker", fault="kill before complete_story_job_v2") as worker:
         assert worker.wait(60) == -signal.SIGKILL
     assert queued.world.value("select count(*) from story_jobs where state = 'running'") > 0
 

@@ -39,7 +39,7 @@ def test_any_number_of_schedulers_and_delivery_loops_make_one_mail_each(
 
 @pytest.mark.parametrize(
     ("kind", "point"),
-    [("scheduler", "before plan_stories_v1"), ("delivery", "before reap_v1")],
+    [("scheduler", "before plan_stories_v1"), ("delivery", "before delivery_tick_v1")],
 )
 def test_a_leader_that_slept_beyond_its_lease_writes_nothing_when_it_wakes(
     fallback: Deployment, kind: str, point: str
