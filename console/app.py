@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Iterable
@@ -23,7 +24,7 @@ from console.screens.change import ChangeScreen
 from console.screens.main import MainScreen
 from console.settings import ConsoleSettings
 from console.text import plain
-from console.theme import FALLBACKS, THEMES
+from console.theme import FALLBACKS, SIXTEEN, THEMES
 from console.widgets.masthead import Pulse
 from fixionmail.ops.views import Finding, Snapshot
 
@@ -58,7 +59,8 @@ class ConsoleApp(AskingApp):
         read_only: bool = False,
         live: bool = True,
     ) -> None:
-        super().__init__()
+        colourless = bool(os.environ.get("NO_COLOR"))  # then nothing is coloured, not even grey
+        super().__init__(ansi_color=True if colourless else None)
         self.deck = deck
         self.settings = settings or ConsoleSettings()
         self.read_only = read_only or deck.target.read_only
@@ -71,7 +73,7 @@ class ConsoleApp(AskingApp):
         self._looking = False
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = self.settings.theme
+        self.theme = SIXTEEN.name if colourless else self.settings.theme
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our names of colours."""

@@ -95,3 +95,16 @@ def test_what_changes_something_has_an_upper_case_key_or_a_sign_and_what_looks_h
 
 def test_every_command_says_in_a_sentence_what_it_does() -> None:
     assert all(command.about.endswith(".") and command.label for command in COMMANDS)
+
+
+def test_with_no_color_set_nothing_is_coloured_whatever_the_theme(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def scene(stage: Stage) -> None:
+        assert stage.app.theme == "16"
+        segments = [part for strip in stage.app.screen._compositor.render_strips() for part in strip]
+        filters = [each for each in stage.app._filters if each.enabled]
+        assert segments
+        assert any(type(each).__name__ == "NoColor" for each in filters)
+
+    play(scene)
