@@ -170,8 +170,8 @@ def change(
     """
     if timezone is None and delivery_time is None and not story_bible:
         raise InputError(
-            "Say what to change: --timezone, --delivery-time, --genre, --setting, --character, --intensity, --length or "
-            "--language."
+            "Say what to change: --timezone, --delivery-time, --genre, --setting, --character, --intensity, --length "
+            "or --language."
         )
     subscriber = find(store, who)
     moved = timezone is not None or delivery_time is not None
