@@ -178,7 +178,7 @@ def _by_its_place(detail: JobDetail, row: StoryJobRow | None) -> Iterator[Reason
         case _ if not detail.places:
             yield (
                 "It is in no list and no registry: it was lost after it had been taken off its queue.",
-                (Cure(label="queue it again", action="requeue", targets=(detail.job_id,)),),
+                (Cure(label="put it back", action="repair-redis", targets=(detail.job_id,)),),
             )
 
 

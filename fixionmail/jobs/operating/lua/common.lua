@@ -2,10 +2,9 @@
 -- of a job's id and the version it was seen in. Returns one word for each: see each script.
 local prefix, now_text = ARGV[1], ARGV[2]
 local now = tonumber(redis.call('TIME')[1])
-local REGISTRIES = {'failed', 'finished', 'deferred', 'scheduled', 'canceled'}
-local STATUS_OF_REGISTRY = {failed = {failed = true, stopped = true}, finished = {finished = true},
-                            deferred = {deferred = true}, scheduled = {scheduled = true},
-                            canceled = {canceled = true}}
+local REGISTRIES = {'failed', 'finished', 'deferred', 'ready', 'scheduled', 'canceled'}
+local REGISTRY_OF = {failed = 'failed', stopped = 'failed', finished = 'finished', deferred = 'deferred',
+                     scheduled = 'scheduled', canceled = 'canceled'} -- by status, where it alone says where a job is
 
 local function key_of(kind, name) return prefix .. ':' .. kind .. ':' .. name end
 local function list_of(queue) return key_of('queue', queue) end

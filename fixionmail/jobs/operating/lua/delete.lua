@@ -5,6 +5,6 @@ return each_as_seen(function(job_id, status, queue, worker)
   leave_lists(job_id, queue)
   leave_registries(job_id, queue)
   local key = key_of('job', job_id)
-  redis.call('DEL', key, key .. ':dependents', key .. ':dependencies', key_of('results', job_id))
+  redis.call('DEL', key, key .. ':dependents', key_of('job', ':' .. job_id .. ':dependencies'), key_of('results', job_id))
   return 'done'
 end)

@@ -5,6 +5,18 @@ for _, key in ipairs(try('SMEMBERS', prefix .. ':queues') or {}) do
   queues[#queues + 1] = string.sub(key, #prefix + #':queue:' + 1)
 end
 
+-- Runs of a job without a record: what would name them may be gone too, so all that runs is looked through.
+local function remove_runs(job_id, queue)
+  local removed, wip, start = 0, key_of('wip', queue), job_id .. ':'
+  for _, entry in ipairs(try('ZRANGE', wip, 0, -1) or {}) do
+    if entry == job_id or string.sub(entry, 1, #start) == start then
+      redis.call('DEL', key_of('execution', entry))
+      removed = removed + redis.call('ZREM', wip, entry)
+    end
+  end
+  return removed
+end
+
 local function remove_everywhere(job_id)
   local removed = 0
   for _, queue in ipairs(queues) do
@@ -12,10 +24,9 @@ local function remove_everywhere(job_id)
     for _, registry in ipairs(REGISTRIES) do
       removed = removed + (try('ZREM', key_of(registry, queue), job_id) or 0)
     end
-    for _, entry in ipairs(running_entries(job_id, queue)) do
-      removed = removed + (try('ZREM', entry[1], entry[2]) or 0)
-    end
+    removed = removed + remove_runs(job_id, queue)
   end
+  redis.call('DEL', key_of('executions', job_id))
   return removed
 end
 
@@ -45,10 +56,9 @@ local function mend_queued(job_id, queue, worker)
   return (#places > 1 or left > 0) and 'kept' or 'sound'
 end
 
-local function mend_ended(job_id, status, queue)
-  local registry = status == 'stopped' and 'failed' or status
+local function mend_ended(job_id, registry, queue)
   local there = try('ZSCORE', key_of(registry, queue), job_id)
-  if not there and (status == 'scheduled' or status == 'deferred') then return 'undecided' end
+  if not there and (registry == 'scheduled' or registry == 'deferred') then return 'undecided' end
   local left = leave_others(job_id, queue, registry)
   if there then return left > 0 and 'kept' or 'sound' end
   local ttl = redis.call('TTL', key_of('job', job_id))
@@ -71,10 +81,8 @@ local function mend_job(job_id)
     push(job_id, queue, worker)
     return 'requeued'
   end
-  for _, registry in ipairs(REGISTRIES) do
-    if STATUS_OF_REGISTRY[registry][status] then return mend_ended(job_id, status, queue) end
-  end
-  return 'undecided'
+  local registry = REGISTRY_OF[status]
+  return registry and mend_ended(job_id, registry, queue) or 'undecided'
 end
 
 -- An execution that no lease and no record stands behind.
