@@ -40,6 +40,10 @@ from fixionmail.store import Store, open_store
 DELIVERY_INTERVAL_SECONDS = 30.0
 """Repairs come this soon after a lease has lapsed; due mail does not wait for it."""
 
+SIGNAL_SECONDS = 1.0
+"""The kernel may give a signal to any thread, as when a stopped process goes on; only the main one acts on it, and it
+does so when it wakes."""
+
 _log = structlog.get_logger("fixionmail.service")
 
 
@@ -56,7 +60,8 @@ def run_loops(settings: Settings, names: Sequence[str]) -> int:
         _dispatching(settings, store) as dispatcher,
         _running(settings, store, dispatcher, names),
     ):
-        stop.wait()
+        while not stop.wait(SIGNAL_SECONDS):
+            pass
     return 0
 
 

@@ -38,6 +38,8 @@ BELL_SECONDS = 300.0
 """How long a bell waits per command: idle queues cost twelve commands an hour each."""
 CLOSE_SECONDS = 5.0
 """How long the last reports and goodbyes may take when Redis does not answer."""
+SIGNAL_SECONDS = 1.0
+"""How soon a signal is acted on that the kernel gave to another thread than the main one."""
 WATCH_SECONDS = 0.05
 """How often a burst, a limited run or a drain looks whether it is done."""
 
@@ -114,7 +116,7 @@ class ThreadedWorker:
     def _wait_for_stop(self) -> StopRequest:
         limited = self.options.burst or self.options.max_jobs is not None
         while True:
-            request = self._stops.next(WATCH_SECONDS if limited else 60.0)
+            request = self._stops.next(WATCH_SECONDS if limited else SIGNAL_SECONDS)
             if request is not None:
                 return request
             if limited and self._exchange.is_exhausted() and not self._house.owes_dependents():
