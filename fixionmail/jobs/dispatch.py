@@ -40,6 +40,10 @@ class Dispatcher(Protocol):
         """Since when."""
 
     @property
+    def mode_reason(self) -> str:
+        """Why the work is done here; empty in queue mode."""
+
+    @property
     def trouble(self) -> str:
         """Why Redis is not rung through although it is wanted; empty while all is well."""
 
@@ -205,6 +209,7 @@ class FallbackDispatcher:
     """Fallback only: queue mode is not wanted."""
 
     mode = "fallback"
+    mode_reason = "ENABLE_REDIS_QUEUE is false"
     trouble = ""
 
     def __init__(self, inline: InlineDispatcher) -> None:
@@ -246,6 +251,11 @@ class FailoverDispatcher:
     def mode_since(self) -> datetime:
         """See :class:`Dispatcher`."""
         return self._since
+
+    @property
+    def mode_reason(self) -> str:
+        """See :class:`Dispatcher`: what Redis said last."""
+        return self._trouble
 
     @property
     def trouble(self) -> str:

@@ -193,7 +193,11 @@ def _running(
 
 def _loop(name: str, settings: Settings, store: Store, dispatcher: Dispatcher) -> Loop:
     def info() -> Mapping[str, Any]:
-        return {"mode": dispatcher.mode, "mode_since": dispatcher.mode_since.isoformat()}
+        return {
+            "mode": dispatcher.mode,
+            "mode_since": dispatcher.mode_since.isoformat(),
+            "mode_reason": dispatcher.mode_reason,
+        }
 
     if name == "delivery":
         delivery = Delivery(line=mail_line(settings, store), dispatcher=dispatcher)
