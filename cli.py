@@ -25,6 +25,7 @@ from fixionmail.commands import (
     queues,
     redis,
     run,
+    scheduler,
     status,
     stories,
     subscribers,
@@ -58,6 +59,7 @@ app.add_typer(deliveries.app, name="deliveries")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(queues.app, name="queues")
 app.add_typer(workers.app, name="workers")
+app.add_typer(scheduler.app, name="scheduler")
 app.command()(audit.audit)
 app.add_typer(db.app, name="db")
 app.add_typer(processes.app, name="processes")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fixionmail.commands import db_repair
+from fixionmail.commands.acting import DryRun, Targets, Why, act
 from fixionmail.commands.db_reconcile import reconcile
 from fixionmail.commands.output import AsJson, print_json, print_table
-from fixionmail.commands.session import opened_store
+from fixionmail.commands.session import Yes, opened_store
 
 if TYPE_CHECKING:
     from fixionmail.settings import Settings
@@ -82,6 +83,22 @@ def hold(reason: SwitchReason, as_json: AsJson = False) -> None:
 def release(reason: SwitchReason, as_json: AsJson = False) -> None:
     """Let mail go out again."""
     _hold_mail(False, reason, as_json)
+
+
+@app.command()
+def open_line(
+    lines: Targets = None,
+    reason: Why = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let mail lines that stand still go on at once; the provider's next answer may stop them again."""
+    from fixionmail.errors import InputError
+
+    if not lines:
+        raise InputError("Say which lines; fixionmail status names those that stand still.")
+    act("open-line", lines, reason=reason, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 app.command()(reconcile)

@@ -76,12 +76,15 @@ def run(
     away = (
         hands.call(hands.redis.round_trip) if wanted.about in ("jobs", "redis") and hands.redis_url else 0.0
     )
-    work = _Work(done=_place(cursor, len(todo)), size=wanted.chunk, away=away)
+    size = min(wanted.chunk, max(1, int(rate))) if rate else wanted.chunk
+    work = _Work(
+        done=_place(cursor, len(todo)), size=size, away=away, largest=size if rate else LARGEST_CHUNK
+    )
     try:
         while work.done < len(todo):
             chunk = dict(todo[work.done : work.done + work.size])
             yield work.took(wanted, chunk, hands, order, total=len(todo))
-            if rate:
+            if rate and work.done < len(todo):
                 time.sleep(len(chunk) / rate)
         if not todo:
             yield Progress(done=0, total=0, outcomes={}, finished=True)
@@ -108,6 +111,8 @@ class _Work:
     size: int
     away: float
     """Seconds to the server and back."""
+    largest: int
+    """Targets at a time at most."""
     outcomes: Counter[str] = field(default_factory=Counter)
     under_way: tuple[str, ...] = ()
     """Targets of a chunk whose answer has not come."""
@@ -137,7 +142,7 @@ class _Work:
         if seconds > CHUNK_SECONDS:
             self.size = max(SMALLEST_CHUNK, self.size // 2)
         elif seconds < CHUNK_SECONDS / 2 and targets == self.size:
-            self.size = min(LARGEST_CHUNK, self.size * 5 // 4)
+            self.size = min(self.largest, self.size * 5 // 4)
 
 
 def _place(cursor: str, total: int) -> int:
