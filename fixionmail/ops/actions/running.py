@@ -73,9 +73,8 @@ def run(
         raise InputError("Nothing is changed here: this was started with --read-only.")
     wanted = named(previewed.action)
     todo = list(previewed.seen.items())
-    away = (
-        hands.call(hands.redis.round_trip) if wanted.about in ("jobs", "redis") and hands.redis_url else 0.0
-    )
+    paced = wanted.chunk > 1 and wanted.about in ("jobs", "redis") and hands.redis_url
+    away = hands.call(hands.redis.round_trip) if paced else 0.0
     size = min(wanted.chunk, max(1, int(rate))) if rate else wanted.chunk
     work = _Work(
         done=_place(cursor, len(todo)), size=size, away=away, largest=size if rate else LARGEST_CHUNK
