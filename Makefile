@@ -34,12 +34,13 @@ test-slow: setup
 test-postgres-15: setup
 	@FIXIONMAIL_POSTGRES_BIN=/usr/lib/postgresql/15/bin $(BIN)/python -m pytest -n 2 -q tests/contract
 
+# With TESTS="tests/contract tests/faults" only those tests.
 check: setup
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -n 2 -q
+	@$(BIN)/python -m pytest -n 2 -q $(TESTS)
 
 format: setup
 	@$(BIN)/ruff format .
