@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
+from fixionmail.loops.service import hosting
 from fixionmail.ops.checks import find
 from fixionmail.ops.doctor import Doctor
 from fixionmail.ops.snapshot import Observer
 from fixionmail.ops.views import Finding, Harm
+from fixionmail.processes.redis import embedded_redis
+from fixionmail.processes.supervisor import supervising
+from fixionmail.settings import Settings
+from tests.commands import until
 from tests.drills.conftest import Deployment, settings_of
+from tests.standins.supervisor import HURRIED
 
 
 @contextmanager
@@ -74,8 +83,81 @@ class TestDrill1:
         assert finding.cause.endswith("Fallback took over: the loops do the work themselves.")
         assert (finding.harm, finding.evidence) == (Harm.RISK, ("fallback since 08:00:00 UTC",))
 
+    @pytest.mark.slow
+    def test_the_cure_starts_one_there_and_the_loops_come_back_by_themselves(
+        self, deployment: Deployment, tmp_path: Path
+    ) -> None:
+        away = reached_by(deployment, f"redis://127.0.0.1:{free_port()}/0", tmp_path)
+        with supervising(tmp_path, HURRIED), hosting(away.settings):
+            until(lambda: mode_of(away) == "fallback", "the fallback")
+            finding = away.findings()["redis-refused"]
+            (said,) = away.cure(finding, "start-redis")
+            assert "It is where REDIS_URL says" in said
+            until(lambda: mode_of(away) == "queue", "queue mode")
+            assert "redis-refused" not in away.findings()
+
+
+def reached_by(deployment: Deployment, redis_url: str, home: Path) -> Deployment:
+    """The same deployment with another Redis, looked after every second."""
+    assert deployment.settings.database_url is not None
+    settings = Settings.model_validate(
+        {
+            "redis_url": redis_url,
+            "database_url": deployment.settings.database_url.get_secret_value(),
+            "fixionmail_home": home,
+            "check_interval_seconds": 1,
+        }
+    )
+    return Deployment(settings=settings, world=deployment.world, redis=deployment.redis)
+
+
+def mode_of(deployment: Deployment) -> str:
+    mode = deployment.look().mode.value
+    return mode.mode if mode else ""
+
 
 class TestDrill2:
+    @pytest.mark.slow
+    def test_the_loops_say_why_they_do_the_work_themselves(
+        self, deployment: Deployment, tmp_path: Path
+    ) -> None:
+        port = free_port()
+        away = reached_by(deployment, f"redis://127.0.0.1:{port}/0", tmp_path)
+        with hosting(away.settings):
+            until(lambda: mode_of(away) == "fallback", "the fallback")
+            mode = away.look().mode.value
+        assert mode is not None
+        assert mode.reason.startswith("ConnectionError: ")
+        assert str(port) in mode.reason
+        assert mode.since is not None
+
+    def test_loops_that_were_told_to_do_the_work_themselves_say_so(
+        self, deployment: Deployment, tmp_path: Path
+    ) -> None:
+        settings = deployment.settings.model_copy(update={"enable_redis_queue": False})
+        with hosting(settings):
+            until(lambda: mode_of(deployment) == "fallback", "the fallback")
+            mode = deployment.look().mode.value
+        assert mode is not None
+        assert mode.reason == "ENABLE_REDIS_QUEUE is false"
+
+    @pytest.mark.slow
+    def test_redis_that_hung_is_used_again_by_the_loops_without_anybody(
+        self, deployment: Deployment, tmp_path: Path
+    ) -> None:
+        with embedded_redis(tmp_path / "its home") as url:
+            own = reached_by(deployment, url, tmp_path)
+            with Redis.from_url(url) as client:
+                server = int(client.info()["process_id"])
+            with hosting(own.settings):
+                os.kill(server, signal.SIGSTOP)
+                try:
+                    until(lambda: mode_of(own) == "fallback", "the fallback")
+                finally:
+                    os.kill(server, signal.SIGCONT)
+                until(lambda: mode_of(own) == "queue", "queue mode again")
+                assert not {"redis-silent", "fallback"} & own.findings().keys()
+
     @pytest.mark.slow
     def test_redis_that_hangs_is_told_from_one_that_is_away(self, database_url: str, tmp_path: Path) -> None:
         with listener(hangs_up=False) as port:
