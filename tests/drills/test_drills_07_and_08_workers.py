@@ -1,37 +1,47 @@
-"""Drills 7 and 8 on RQ's own worker: it dies with a job in hand, and it hangs past the job's limit."""
+"""Drills 7 and 8: a worker dies with a job in hand, and a job hangs past its limit, in RQ's own worker and in ours."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
+import psutil
 import pytest
 from rq import Queue
 
-from fixionmail.ops.views import Harm
+from fixionmail.jobs.worker import enqueue_many
+from fixionmail.ops.views import Finding, Harm
 from tests.drills.conftest import Deployment
 from tests.drills.test_drills_05_to_13_work import until
+from tests.integration.worker.jobs import lines, new
+from tests.integration.worker.workers import Workers
 
 WORKER = "mill-worker"
 
 
-@pytest.fixture
-def worker(deployment: Deployment) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker of RQ's, which runs what it takes in its own process."""
+@contextmanager
+def stock_worker(deployment: Deployment, kind: str) -> Iterator[psutil.Process]:
+    """A worker of RQ's: ``rq.SimpleWorker`` runs a job in its own process, ``rq.Worker`` in a child."""
     process = subprocess.Popen(
         [sys.executable, "-m", "rq.cli", "worker", "imports", "--url", deployment.redis_url, "--name", WORKER,
-         "--worker-class", "rq.SimpleWorker", "--quiet"],
+         "--worker-class", kind, "--quiet"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={"PATH": os.environ["PATH"]},
     )  # fmt: skip
-    yield process
-    process.kill()
-    process.wait()
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        with suppress(psutil.NoSuchProcess):
+            for each in psutil.Process(process.pid).children():
+                each.kill()
+        process.kill()
+        process.wait()
 
 
 def started(deployment: Deployment, *, timeout: int) -> str:
@@ -42,12 +52,12 @@ def started(deployment: Deployment, *, timeout: int) -> str:
 
 
 def test_drill_7_a_worker_that_died_is_named_with_its_host_and_job_which_is_queued_again(
-    deployment: Deployment, worker: subprocess.Popen[bytes]
+    deployment: Deployment,
 ) -> None:
-    job = started(deployment, timeout=120)
-    assert not {"worker-died", "worker-quiet", "job-overdue"} & deployment.findings().keys()
-    worker.kill()
-    worker.wait()
+    with stock_worker(deployment, "rq.SimpleWorker") as worker:
+        job = started(deployment, timeout=120)
+        assert not {"worker-died", "worker-quiet", "job-overdue"} & deployment.findings().keys()
+        worker.kill()
     deployment.redis.hset(f"rq:worker:{WORKER}", "last_heartbeat", "2020-01-01T00:00:00.000000Z")
     deployment.redis.persist(
         f"rq:worker:{WORKER}"
@@ -59,14 +69,87 @@ def test_drill_7_a_worker_that_died_is_named_with_its_host_and_job_which_is_queu
     assert next(cure for cure in finding.cures if cure.action == "requeue").targets == (job,)
 
 
-def test_drill_8_a_job_that_runs_past_its_limit_is_named_with_both_numbers(
-    deployment: Deployment, worker: subprocess.Popen[bytes]
-) -> None:
-    job = started(deployment, timeout=1)
-    os.kill(worker.pid, signal.SIGSTOP)
+class TestDrill8:
+    def test_a_job_that_hangs_in_rqs_worker_is_named_with_both_numbers_and_ends_when_it_is_stopped(
+        self, deployment: Deployment
+    ) -> None:
+        with stock_worker(deployment, "rq.Worker") as worker:
+            job = started(deployment, timeout=1)
+            for horse in worker.children():
+                horse.suspend()
+            finding = overdue(deployment, job)
+            assert finding.cause.startswith("It has run for ")
+            assert "and may run for 1 s" in finding.cause
+            assert deployment.cure(finding, "stop-job") == {"asked": 1}
+            until(lambda: status(deployment, job) == "stopped", "its end")
+            assert "job-overdue" not in deployment.findings()
+
+    def test_a_worker_that_is_frozen_with_its_job_stops_the_job_as_soon_as_it_goes_on(
+        self, deployment: Deployment
+    ) -> None:
+        with stock_worker(deployment, "rq.Worker") as worker:
+            job = started(deployment, timeout=1)
+            horses = worker.children()
+            for each in (worker, *horses):
+                each.suspend()
+            deployment.cure(overdue(deployment, job), "stop-job")
+            assert status(deployment, job) == "started"
+            worker.resume()
+            until(lambda: status(deployment, job) == "stopped", "its end")
+            assert "job-overdue" not in deployment.findings()
+
+    def test_a_job_that_hangs_in_our_worker_ends_at_once_and_what_its_thread_does_later_is_refused(
+        self, deployment: Deployment, ours: Workers, tmp_path: Path
+    ) -> None:
+        gate = tmp_path / "gate"
+        enqueue_many(
+            deployment.redis,
+            "stories",
+            [new("hangs", "careless", str(tmp_path / "notes"), str(gate), timeout=1)],
+        )
+        ours.start(concurrency=1, grace_seconds=600.0)
+        try:
+            finding = overdue(deployment, "hangs")
+            assert deployment.cure(finding, "stop-job") == {"asked": 1}
+            until(lambda: status(deployment, "hangs") == "stopped", "its end")
+            assert "job-overdue" not in deployment.findings()
+        finally:
+            gate.touch()
+        until(lambda: lines(tmp_path / "notes") == ["begun", "done"], "the end of its thread")
+        enqueue_many(deployment.redis, "stories", [new("next", "nothing")])
+        until(lambda: status(deployment, "next") == "finished", "the next job")
+        assert status(deployment, "hangs") == "stopped"
+
+    def test_our_worker_that_is_frozen_with_its_job_stops_the_job_as_soon_as_it_goes_on(
+        self, deployment: Deployment, ours: Workers, tmp_path: Path
+    ) -> None:
+        job = new("hangs", "careless", str(tmp_path / "notes"), str(tmp_path / "gate"), timeout=1)
+        enqueue_many(deployment.redis, "stories", [job])
+        process = psutil.Process(ours.spawn(concurrency=1, grace_seconds=600.0, drain_seconds=0.1).pid)
+        until(lambda: status(deployment, "hangs") == "started", "the start")
+        process.suspend()
+        deployment.cure(overdue(deployment, "hangs"), "stop-job")
+        assert status(deployment, "hangs") == "started"
+        process.resume()
+        until(lambda: status(deployment, "hangs") == "stopped", "its end")
+
+
+@pytest.fixture
+def ours(deployment: Deployment, tmp_path: Path) -> Iterator[Workers]:
+    """Starts workers of ours."""
+    running = Workers(deployment.redis_url, tmp_path)
+    yield running
+    running.close()
+
+
+def overdue(deployment: Deployment, job: str) -> Finding:
+    """The finding that this job runs past its limit, as soon as there is one."""
     until(lambda: "job-overdue" in deployment.findings(), "the limit")
     finding = deployment.findings()["job-overdue"]
     assert (finding.drill, finding.subjects) == (8, (job,))
-    assert finding.cause.startswith("It has run for ")
-    assert "and may run for 1 s" in finding.cause
     assert finding.cures[0].action == "stop-job"
+    return finding
+
+
+def status(deployment: Deployment, job: str) -> str:
+    return (deployment.redis.hget(f"rq:job:{job}", "status") or b"").decode()
