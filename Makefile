@@ -56,6 +56,7 @@ bench: setup
 	@$(BIN)/python -m tests.benchmarks.rate
 	@$(BIN)/python -m tests.benchmarks.worker
 	@$(BIN)/python -m tests.benchmarks.ops
+	@$(BIN)/python -m tests.benchmarks.requeue
 
 # The console's pictures in docs/pictures, from a deployment that only pretends.
 pictures: setup

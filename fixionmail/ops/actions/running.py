@@ -16,7 +16,7 @@ from fixionmail.ops.views import Preview, Progress
 
 SAMPLES = 10
 NAMED_TARGETS = 20
-CHUNK_SECONDS = 0.01
+CHUNK_SECONDS = 0.005
 """A chunk that takes longer than this, beyond the way there and back, is followed by a smaller one."""
 LARGEST_CHUNK = 500
 SMALLEST_CHUNK = 10

@@ -18,32 +18,33 @@ local function try(...)
 end
 
 -- Entries of a job among the running ones of its queue: RQ 3 writes job:execution into wip, RQ 2 the id, older ones too.
-local function running_entries(job_id, queue)
+local function executions_of(job_id)
   local entries = {}
-  local wip = key_of('wip', queue)
   for _, execution in ipairs(try('ZRANGE', key_of('executions', job_id), 0, -1) or {}) do
-    entries[#entries + 1] = {wip, job_id .. ':' .. string.match(execution, '([^:]*)$')}
+    entries[#entries + 1] = job_id .. ':' .. string.match(execution, '([^:]*)$')
   end
-  entries[#entries + 1] = {wip, job_id}
   return entries
 end
 
 -- Whether somebody vouches for a run of this job right now.
 local function is_running(job_id, queue)
-  for _, entry in ipairs(running_entries(job_id, queue)) do
-    local lease = tonumber(try('ZSCORE', entry[1], entry[2]) or nil)
+  local entries = executions_of(job_id)
+  entries[#entries + 1] = job_id
+  for _, entry in ipairs(entries) do
+    local lease = tonumber(try('ZSCORE', key_of('wip', queue), entry) or nil)
     if lease and (lease > now or lease < 0) then return true end
   end
   return false
 end
 
 local function forget_running(job_id, queue, worker)
-  for _, entry in ipairs(running_entries(job_id, queue)) do
-    try('ZREM', entry[1], entry[2])
-    redis.call('DEL', key_of('execution', entry[2]))
-    if worker then try('SREM', key_of('worker', worker) .. ':executions', entry[2]) end
+  local entries = executions_of(job_id)
+  for _, entry in ipairs(entries) do
+    redis.call('DEL', key_of('execution', entry))
+    if worker then try('SREM', key_of('worker', worker) .. ':executions', entry) end
   end
-  redis.call('DEL', key_of('executions', job_id))
+  if #entries > 0 then redis.call('DEL', key_of('executions', job_id)) end
+  try('ZREM', key_of('wip', queue), job_id, unpack(entries))
 end
 
 local function leave_registries(job_id, queue)
