@@ -20,6 +20,7 @@ class _Kind:
     """With ``{n}`` for how many."""
     cause: str
     cure: str
+    action: str = "repair-redis"
     automatic: str = ""
 
 
@@ -80,12 +81,14 @@ _KINDS = {
         title="Jobs in Redis that the database does not know: {n}",
         cause="They are left from an earlier database. A worker that takes one finds nothing to do.",
         cure="Remove them",
+        action="delete",
     ),
     "announced-not-rung": _Kind(
         harm=Harm.LATE,
         title="Jobs that were announced and are in no queue: {n}",
         cause="Redis lost them after they were rung for, as by a flush.",
         cure="Ring again",
+        action="rering",
         automatic="The scheduler rings again within a tick.",
     ),
 }
@@ -119,6 +122,6 @@ def _finding(kind: str, ids: list[bytes]) -> Finding:
         cause=about.cause,
         subjects=named,
         count=len(ids),
-        cures=(Cure(label=about.cure, action="repair-redis", targets=named, automatic=about.automatic),),
+        cures=(Cure(label=about.cure, action=about.action, targets=named, automatic=about.automatic),),
         drill=_DRILL,
     )
