@@ -26,6 +26,7 @@ from redis import Redis
 
 from fixionmail.ops import actions
 from fixionmail.subscribers.service import Operator
+from tests.benchmarks.ops.__main__ import longest_pause
 from tests.integration.worker.servers import RedisServer
 
 QUEUE = "reports"
@@ -42,7 +43,8 @@ class Cost:
 
     seconds: float
     commands: int
-    longest_ms: float
+    slow_ms: list[float]
+    """Commands that took half a millisecond or more, the longest last."""
 
 
 def main() -> None:
@@ -74,7 +76,11 @@ def _run(server: RedisServer, jobs: int, rq_jobs: int, rounds: int, folder: Path
         _seed(redis, rq_jobs)
         theirs.append(_measure(redis, lambda: _rq_requeue(server.url)))
         assert redis.llen(f"rq:queue:{QUEUE}") == rq_jobs
-    print("| | jobs | seconds | commands a job | longest command, ms |\n|---|---|---|---|---|")
+    print(
+        f"a busy loop on this machine is held up for {longest_pause() * 1000:.1f} ms at times, by other work"
+    )
+    print("| | seconds | commands a job | 99 of 100 commands took at most, ms | longest, ms |")
+    print("|---|---|---|---|---|")
     _print(f"FixionMail, {jobs:,} jobs", ours, jobs, 1)
     _print(f"rq requeue --all, {rq_jobs:,} jobs scaled up", theirs, jobs, jobs / rq_jobs)
 
@@ -82,8 +88,10 @@ def _run(server: RedisServer, jobs: int, rq_jobs: int, rounds: int, folder: Path
 def _print(name: str, costs: list[Cost], jobs: int, scale: float) -> None:
     seconds = statistics.median(cost.seconds for cost in costs) * scale
     commands = statistics.median(cost.commands for cost in costs) * scale / jobs
-    longest = max(cost.longest_ms for cost in costs)
-    print(f"| {name} | {jobs:,} | {seconds:,.2f} | {commands:.3f} | {longest:.1f} |", flush=True)
+    slow = sorted(took for cost in costs for took in cost.slow_ms)
+    quick = sum(cost.commands for cost in costs) - len(slow)
+    most = slow[max(0, int((quick + len(slow)) * 0.99) - quick)]
+    print(f"| {name} | {seconds:,.2f} | {commands:.3f} | {most:.1f} | {slow[-1]:.1f} |", flush=True)
 
 
 def _measure(redis: Any, action: Any) -> Cost:
@@ -98,7 +106,7 @@ def _measure(redis: Any, action: Any) -> Cost:
     scripts = sum(count for name, count in stats.items() if name.startswith("eval"))
     commands = scripts or sum(count for name, count in stats.items() if not name.startswith(_OWN))
     redis.config_set("slowlog-log-slower-than", -1)
-    return Cost(seconds=seconds, commands=commands, longest_ms=max(slow, default=0.0))
+    return Cost(seconds=seconds, commands=commands, slow_ms=sorted(slow))
 
 
 def _requeue(url: str, ids: list[str], folder: Path) -> None:

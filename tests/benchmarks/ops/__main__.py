@@ -69,7 +69,7 @@ def _run(server: RedisServer, jobs: int, rounds: int) -> None:
     }
     table = Table(redis, server.url, far.url, rounds, writes)
     print(
-        f"a busy loop on this machine is held up for {_longest_pause() * 1000:.1f} ms at times, by other work"
+        f"a busy loop on this machine is held up for {longest_pause() * 1000:.1f} ms at times, by other work"
     )
     print(f"{jobs:,} jobs, {redis.dbsize():,} keys, {redis.info('memory')['used_memory_human']}")
     print(f"{'':<44} {'here, ms':>9} {'30 ms away':>10} {'commands':>8} {'blocks, ms':>10} {'writes':>6}")
@@ -121,7 +121,7 @@ _OWN = ("config|resetstat", "info", "slowlog|get", "slowlog|reset")
 """What the measuring itself sends."""
 
 
-def _longest_pause(seconds: float = 3.0) -> float:
+def longest_pause(seconds: float = 3.0) -> float:
     """How long a process that never waits is kept from running: so much a block may be longer than its work."""
     longest, before = 0.0, time.perf_counter()
     ends_at = before + seconds
