@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 from rq.suspension import suspend
 
@@ -101,15 +102,44 @@ class TestDrill9:
         assert deployment.redis.lrange("rq:queue:stories", 0, -1) == [job.encode()]
 
 
-def test_drill_10_a_job_that_fails_at_every_attempt_is_named_with_its_error(deployment: Deployment) -> None:
-    world = deployment.world
-    job = world.job()
+class TestDrill10:
+    def test_a_job_that_fails_at_every_attempt_is_named_with_its_error(self, deployment: Deployment) -> None:
+        job = poisoned(deployment)
+        finding = deployment.findings()["job-poison"]
+        assert (finding.drill, finding.subjects) == (10, (job.removeprefix("story-"),))
+        assert finding.evidence[0] == f"{finding.subjects[0]}: 3 of 8 attempts: KeyError: 'hero'"
+        assert [cure.action for cure in finding.cures] == ["", "cancel", "requeue"]
+
+    def test_when_what_it_failed_at_is_mended_it_is_queued_again_and_ends_well(
+        self, deployment: Deployment, tmp_path: Path
+    ) -> None:
+        job = poisoned(deployment)
+        finding = deployment.findings()["job-poison"]
+        with worker(deployment, tmp_path):
+            until(lambda: "queue-unserved" not in deployment.findings(), "a worker")
+            assert deployment.cure(finding, "requeue") == {"done": 1}
+            until(lambda: "job-poison" not in deployment.findings(), "the story")
+        assert deployment.world.value("select count(*) from stories") == 1
+        assert deployment.redis.hget(f"rq:job:{job}", "status") == b"finished"
+
+    def test_it_can_be_taken_out_of_the_queue(self, deployment: Deployment) -> None:
+        job = poisoned(deployment)
+        assert deployment.cure(deployment.findings()["job-poison"], "cancel") == {"done": 1}
+        assert deployment.redis.hget(f"rq:job:{job}", "status") == b"canceled"
+
+
+def poisoned(deployment: Deployment) -> str:
+    """A story job that has failed three times, in both."""
+    (job,) = rung(deployment)
+    story_job = UUID(job.removeprefix("story-"))
+    jobs = deployment.world.store.jobs
     for _ in range(3):
-        world.store.jobs.fail(job, token=world.claimed(job), error="KeyError: 'hero'", retry_seconds=0)
-    finding = deployment.findings()["job-poison"]
-    assert (finding.drill, finding.subjects) == (10, (str(job),))
-    assert finding.evidence[0] == f"{job}: 3 of 8 attempts: KeyError: 'hero'"
-    assert [cure.action for cure in finding.cures] == ["", "cancel", "requeue"]
+        token = deployment.world.claimed(story_job)
+        jobs.fail(story_job, token=token, error="KeyError: 'hero'", retry_seconds=0)
+    deployment.redis.lrem("rq:queue:stories", 0, job)
+    deployment.redis.hset(f"rq:job:{job}", "status", "failed")
+    deployment.redis.zadd("rq:failed:stories", {job: time.time() + 500})
+    return job
 
 
 class TestDrill11:
