@@ -18,7 +18,7 @@ SAMPLES = 10
 NAMED_TARGETS = 20
 CHUNK_SECONDS = 0.005
 """A chunk that takes longer than this, beyond the way there and back, is followed by a smaller one."""
-LARGEST_CHUNK = 500
+LARGEST_CHUNK = 250
 SMALLEST_CHUNK = 10
 
 
