@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import LiteralString
 
 import psycopg
 import pytest
+from psycopg import sql
 
+from fixionmail.loops.service import hosting
 from fixionmail.models import Outcome
 from fixionmail.ops.checks import find
 from fixionmail.ops.snapshot import Observer
 from fixionmail.ops.views import Finding, Harm
+from fixionmail.settings import Settings
 from fixionmail.store import migrations
+from tests.commands import until
 from tests.contract.store.world import now
 from tests.drills.conftest import Deployment, settings_of
-from tests.postgres import url_of
+from tests.postgres import PostgresServer, url_of
+from tests.standins.faults import Fault
+from tests.standins.postgrest import PostgrestStandIn
 
 
 def seen(database_url: str, home: Path) -> dict[str, Finding]:
@@ -187,6 +194,75 @@ class TestDrill20:
         found = seen(url_of(database_url, user="nobody_at_all", password="s3cret"), tmp_path)
         assert found["database-refused"].drill == 20
         assert "s3cret" not in repr(found)
+
+    @pytest.mark.slow
+    def test_a_database_that_was_closed_is_named_and_gone_on_with_when_it_opens(
+        self, deployment: Deployment, postgres_server: PostgresServer
+    ) -> None:
+        url = postgres_server.url
+        with hosting(deployment.settings.model_copy(update={"check_interval_seconds": 1.0})):
+            until(lambda: "no-scheduler" not in deployment.findings(), "a scheduler")
+            with closed_database(url, deployment.world.connection.info.dbname):
+                (finding,) = [f for f in deployment.findings().values() if f.drill == 20]
+                assert finding.harm is Harm.LATE
+                assert "not currently accepting connections" in finding.cause
+            opened = now()
+            until(lambda: ticked_since(deployment, opened), "a tick")
+            assert not {"no-scheduler", finding.kind} & deployment.findings().keys()
+
+    def test_a_key_of_supabase_that_was_replaced_is_named_and_the_new_one_is_the_cure(
+        self, database_url: str, tmp_path: Path
+    ) -> None:
+        with PostgrestStandIn(database_url) as api:
+            old = api.service_key
+            assert "database-refused" not in through(api.url, old, tmp_path)
+            api.rotate_keys()
+            found = through(api.url, old, tmp_path)
+            assert found["database-refused"].drill == 20
+            assert "SUPABASE_SERVICE_KEY" in found["database-refused"].cures[0].command
+            assert old not in repr(found)
+            assert "database-refused" not in through(api.url, api.service_key, tmp_path)
+
+    def test_a_database_that_answers_slowly_is_named_until_it_is_quick_again(
+        self, database_url: str, tmp_path: Path
+    ) -> None:
+        with PostgrestStandIn(database_url) as api:
+            api.faults.add(Fault.SLOW_REPLY, times=None, seconds=1.2)
+            finding = through(api.url, api.service_key, tmp_path)["database-slow"]
+            assert (finding.drill, finding.harm) == (20, Harm.RISK)
+            api.faults.clear()
+            assert "database-slow" not in through(api.url, api.service_key, tmp_path)
+
+
+def ticked_since(deployment: Deployment, moment: datetime) -> bool:
+    """Whether both loops have ended a tick since."""
+    loops = deployment.look().loops.value or ()
+    return len(loops) == 2 and all(loop.last_tick_at and loop.last_tick_at > moment for loop in loops)
+
+
+def through(url: str, key: str, home: Path) -> dict[str, Finding]:
+    """What is seen through an API with that key."""
+    settings = Settings.model_validate(
+        {"redis_url": None, "supabase_url": url, "supabase_service_key": key, "fixionmail_home": home}
+    )
+    with closing(Observer(redis_url=None, settings=settings)) as observer:
+        return {finding.kind: finding for finding in find(observer.look())}
+
+
+@contextmanager
+def closed_database(server_url: str, name: str) -> Iterator[None]:
+    """A database that has ended all sessions and takes no new ones."""
+    with psycopg.connect(server_url, autocommit=True) as admin:
+        allow = sql.SQL("alter database {} allow_connections {}")
+        admin.execute(allow.format(sql.Identifier(name), sql.SQL("false")))
+        admin.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s and pid <> pg_backend_pid()",
+            [name],
+        )
+        try:
+            yield
+        finally:
+            admin.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
 
 
 def test_drill_22_subscribers_in_unknown_zones_are_named_until_they_are_changed(
