@@ -18,7 +18,7 @@ from fixionmail.jobs.worker import enqueue_many
 from fixionmail.ops.views import Finding, Harm
 from tests.drills.conftest import Deployment
 from tests.drills.test_drills_05_to_13_work import until
-from tests.integration.worker.jobs import lines, new
+from tests.integration.worker.jobs import lines, new, status
 from tests.integration.worker.workers import Workers
 
 WORKER = "mill-worker"
@@ -81,7 +81,7 @@ class TestDrill8:
             assert finding.cause.startswith("It has run for ")
             assert "and may run for 1 s" in finding.cause
             assert deployment.cure(finding, "stop-job") == {"asked": 1}
-            until(lambda: status(deployment, job) == "stopped", "its end")
+            until(lambda: status(deployment.redis, job) == "stopped", "its end")
             assert "job-overdue" not in deployment.findings()
 
     def test_a_worker_that_is_frozen_with_its_job_stops_the_job_as_soon_as_it_goes_on(
@@ -93,9 +93,9 @@ class TestDrill8:
             for each in (worker, *horses):
                 each.suspend()
             deployment.cure(overdue(deployment, job), "stop-job")
-            assert status(deployment, job) == "started"
+            assert status(deployment.redis, job) == "started"
             worker.resume()
-            until(lambda: status(deployment, job) == "stopped", "its end")
+            until(lambda: status(deployment.redis, job) == "stopped", "its end")
             assert "job-overdue" not in deployment.findings()
 
     def test_a_job_that_hangs_in_our_worker_ends_at_once_and_what_its_thread_does_later_is_refused(
@@ -111,14 +111,14 @@ class TestDrill8:
         try:
             finding = overdue(deployment, "hangs")
             assert deployment.cure(finding, "stop-job") == {"asked": 1}
-            until(lambda: status(deployment, "hangs") == "stopped", "its end")
+            until(lambda: status(deployment.redis, "hangs") == "stopped", "its end")
             assert "job-overdue" not in deployment.findings()
         finally:
             gate.touch()
         until(lambda: lines(tmp_path / "notes") == ["begun", "done"], "the end of its thread")
         enqueue_many(deployment.redis, "stories", [new("next", "nothing")])
-        until(lambda: status(deployment, "next") == "finished", "the next job")
-        assert status(deployment, "hangs") == "stopped"
+        until(lambda: status(deployment.redis, "next") == "finished", "the next job")
+        assert status(deployment.redis, "hangs") == "stopped"
 
     def test_our_worker_that_is_frozen_with_its_job_stops_the_job_as_soon_as_it_goes_on(
         self, deployment: Deployment, ours: Workers, tmp_path: Path
@@ -126,12 +126,12 @@ class TestDrill8:
         job = new("hangs", "careless", str(tmp_path / "notes"), str(tmp_path / "gate"), timeout=1)
         enqueue_many(deployment.redis, "stories", [job])
         process = psutil.Process(ours.spawn(concurrency=1, grace_seconds=600.0, drain_seconds=0.1).pid)
-        until(lambda: status(deployment, "hangs") == "started", "the start")
+        until(lambda: status(deployment.redis, "hangs") == "started", "the start")
         process.suspend()
         deployment.cure(overdue(deployment, "hangs"), "stop-job")
-        assert status(deployment, "hangs") == "started"
+        assert status(deployment.redis, "hangs") == "started"
         process.resume()
-        until(lambda: status(deployment, "hangs") == "stopped", "its end")
+        until(lambda: status(deployment.redis, "hangs") == "stopped", "its end")
 
 
 @pytest.fixture
@@ -149,7 +149,3 @@ def overdue(deployment: Deployment, job: str) -> Finding:
     assert (finding.drill, finding.subjects) == (8, (job,))
     assert finding.cures[0].action == "stop-job"
     return finding
-
-
-def status(deployment: Deployment, job: str) -> str:
-    return (deployment.redis.hget(f"rq:job:{job}", "status") or b"").decode()
