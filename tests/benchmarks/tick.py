@@ -54,6 +54,8 @@ class NobodyRings:
 
     mode: str = "queue"
     mode_since: datetime = field(default_factory=lambda: datetime.now(UTC))
+    mode_reason: str = ""
+    trouble: str = ""
     rung: int = 0
 
     def ring_stories(self, job_ids: Sequence[UUID]) -> None:
