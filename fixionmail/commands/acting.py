@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fixionmail.commands.looking import wanted_url
-from fixionmail.commands.output import clean, print_json, print_table
-from fixionmail.commands.session import confirm
+from fixionmail.commands.looking import KeyPrefix, RedisUrl, check_prefix, wanted_url
+from fixionmail.commands.output import AsJson, clean, print_json, print_table
+from fixionmail.commands.session import Yes, confirm
+from fixionmail.errors import InputError
 
 if TYPE_CHECKING:
     from fixionmail.ops.actions import Action, Hands
@@ -67,6 +68,59 @@ def act(
         _tell(actions.run(hands, preview, order, rate=rate), wanted, as_json=as_json)
 
 
+def on_named(action: str, needs: str) -> Callable[..., None]:
+    """A command that does ``action`` to what is named; ``needs`` is said when nothing is."""
+
+    def command(
+        names: Targets = None,
+        reason: Why = "",
+        dry_run: DryRun = False,
+        yes: Yes = False,
+        as_json: AsJson = False,
+        redis_url: RedisUrl = None,
+        key_prefix: KeyPrefix = "rq",
+    ) -> None:
+        if not names:
+            raise InputError(needs)
+        act(
+            action,
+            names,
+            reason=reason,
+            dry_run=dry_run,
+            yes=yes,
+            as_json=as_json,
+            redis_url=redis_url,
+            key_prefix=key_prefix,
+        )
+
+    return command
+
+
+def on_all(action: str) -> Callable[..., None]:
+    """A command that does ``action`` to the whole Redis."""
+
+    def command(
+        reason: Why = "",
+        dry_run: DryRun = False,
+        yes: Yes = False,
+        as_json: AsJson = False,
+        redis_url: RedisUrl = None,
+        key_prefix: KeyPrefix = "rq",
+    ) -> None:
+        act(
+            action,
+            (),
+            reason=reason,
+            dry_run=dry_run,
+            yes=yes,
+            as_json=as_json,
+            redis_url=redis_url,
+            key_prefix=key_prefix,
+        )
+
+    return command
+
+
 @contextmanager
 def opened_hands(redis_url: str | None, prefix: str) -> Iterator[Hands]:
     """The deployment of the settings; with ``redis_url`` that Redis alone."""
@@ -75,6 +129,7 @@ def opened_hands(redis_url: str | None, prefix: str) -> Iterator[Hands]:
     from fixionmail.ops.target import redis_url_of
     from fixionmail.settings import load_settings
 
+    check_prefix(prefix)
     with ExitStack() as stack:
         if redis_url is not None:
             hands = Hands(redis_url=wanted_url(redis_url), prefix=prefix)
@@ -89,7 +144,6 @@ def opened_hands(redis_url: str | None, prefix: str) -> Iterator[Hands]:
 
 
 def _chosen(hands: Hands, targets: Sequence[str], all_matching: str | None) -> Sequence[str]:
-    from fixionmail.errors import InputError
     from fixionmail.ops.connection import RedisReader
     from fixionmail.ops.matching import rows_matching
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from fixionmail.commands.acting import AllMatching, DryRun, Rate, Targets, Why, act
+from fixionmail.commands.acting import AllMatching, DryRun, Rate, Targets, Why, act, on_named
 from fixionmail.commands.looking import KeyPrefix, RedisUrl
 from fixionmail.commands.output import AsJson
 from fixionmail.commands.session import Yes
@@ -17,8 +17,9 @@ def register(app: typer.Typer) -> None:
     """Add these commands to ``fixionmail jobs``."""
     for name in ("requeue", "cancel", "delete"):
         app.command(name, help=_HELP[name])(_bulk(name))
-    app.command()(stop)
-    app.command()(repair)
+    app.command("stop", help=_HELP["stop"])(on_named("stop-job", "Say which jobs, by their ids."))
+    what = "Say what to repair: ids that fixionmail audit names, or a queue."
+    app.command("repair", help=_HELP["repair"])(on_named("repair-redis", what))
     app.command()(rering)
 
 
@@ -26,6 +27,8 @@ _HELP = {
     "requeue": "Queue jobs again, wherever they ended up. One without a record is passed over, not stumbled over.",
     "cancel": "Take jobs out of their queues; RQ keeps them as canceled, and they can be requeued.",
     "delete": "Remove jobs and everything RQ keeps about them.",
+    "stop": "Tell the workers that run these jobs to stop them; they are kept as failed.",
+    "repair": "Make Redis agree with itself about jobs, workers, or what a queue has lost; the audit names them.",
 }
 
 
@@ -59,54 +62,6 @@ def _bulk(name: str) -> Callable[..., None]:
         )
 
     return command
-
-
-def stop(
-    ids: Targets = None,
-    reason: Why = "",
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: AsJson = False,
-    redis_url: RedisUrl = None,
-    key_prefix: KeyPrefix = "rq",
-) -> None:
-    """Tell the workers that run these jobs to stop them; they are kept as failed."""
-    if not ids:
-        raise InputError("Say which jobs, by their ids.")
-    act(
-        "stop-job",
-        ids,
-        reason=reason,
-        dry_run=dry_run,
-        yes=yes,
-        as_json=as_json,
-        redis_url=redis_url,
-        key_prefix=key_prefix,
-    )
-
-
-def repair(
-    ids: Targets = None,
-    reason: Why = "",
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    as_json: AsJson = False,
-    redis_url: RedisUrl = None,
-    key_prefix: KeyPrefix = "rq",
-) -> None:
-    """Make Redis agree with itself about jobs, workers, or what a queue has lost; the audit names them."""
-    if not ids:
-        raise InputError("Say what to repair: ids that fixionmail audit names, or a queue.")
-    act(
-        "repair-redis",
-        ids,
-        reason=reason,
-        dry_run=dry_run,
-        yes=yes,
-        as_json=as_json,
-        redis_url=redis_url,
-        key_prefix=key_prefix,
-    )
 
 
 def rering(

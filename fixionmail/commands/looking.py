@@ -38,16 +38,22 @@ def opened_reader(redis_url: str | None, prefix: str) -> Iterator[RedisReader]:
     Raises:
         InputError: there is none, or the name cannot be used.
     """
-    from fixionmail.errors import InputError
     from fixionmail.ops.connection import RedisReader
 
-    if not re.fullmatch(r"[A-Za-z0-9_.:{}-]+", prefix):
-        raise InputError(f"{prefix!r} is no prefix of RQ's: letters, digits and _ . : - {{ }} are allowed.")
+    check_prefix(prefix)
     reader = RedisReader(wanted_url(redis_url), prefix=prefix)
     try:
         yield reader
     finally:
         reader.close()
+
+
+def check_prefix(prefix: str) -> None:
+    """Raise InputError when RQ would not take this prefix."""
+    from fixionmail.errors import InputError
+
+    if not re.fullmatch(r"[A-Za-z0-9_.:{}-]+", prefix):
+        raise InputError(f"{prefix!r} is no prefix of RQ's: letters, digits and _ . : - {{ }} are allowed.")
 
 
 def wanted_url(redis_url: str | None) -> str:
