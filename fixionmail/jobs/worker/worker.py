@@ -107,11 +107,16 @@ class ThreadedWorker:
     # ---- stages --------------------------------------------------------------------------------------------------
 
     def _start_threads(self) -> None:
-        self._start("exchange", self._exchange.run)
-        self._start("house", self._house.run)
-        self._start("commands", self._commands.run)
-        for queue, bell in self._bells.items():
-            self._start(f"bell-{queue}", bell.run)
+        """Start them deaf to signals, which they and the slots they start inherit: only the main thread acts on one."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+        try:
+            self._start("exchange", self._exchange.run)
+            self._start("house", self._house.run)
+            self._start("commands", self._commands.run)
+            for queue, bell in self._bells.items():
+                self._start(f"bell-{queue}", bell.run)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _wait_for_stop(self) -> StopRequest:
         limited = self.options.burst or self.options.max_jobs is not None
