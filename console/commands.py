@@ -346,8 +346,3 @@ def key_of(command: Command, remapped: Mapping[str, str]) -> str:
     """The key to press, as it is shown."""
     first = remapped.get(command.id, command.key).split(",")[0].strip()
     return _GLYPHS.get(first, first.replace("ctrl+", "^"))
-
-
-def command_for(command_id: str) -> Command:
-    """The command with this id."""
-    return BY_ID[command_id]

@@ -76,17 +76,6 @@ def harm_mark(harm: Harm) -> Content:
     return Content.styled(_HARM_MARKS[harm], _HARM_STYLES[harm])
 
 
-def state_style(state: str) -> str:
-    """The colour of a job's or delivery's state."""
-    return _STATES.get(state, (IDLE, ""))[1]
-
-
-def state_mark(state: str) -> Content:
-    """The symbol of a state, in its colour."""
-    mark, style = _STATES.get(state, (IDLE, ""))
-    return Content.styled(mark, style)
-
-
 def state(name: str) -> Content:
     """A state with its symbol; what went well steps back."""
     mark, style = _STATES.get(name, (IDLE, ""))

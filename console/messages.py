@@ -88,10 +88,3 @@ class FilterChanged(Message):
 
     text: str
     done: bool = False
-
-
-@dataclass
-class ViewChosen(Message):
-    """Go to a view."""
-
-    name: str

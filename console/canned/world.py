@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from console.canned.clockwork import at, job_id, noise, unix, wave
 from fixionmail.ops.views import (
@@ -326,8 +326,3 @@ def _database(t: float) -> DatabaseView:
         subscribers=51_904,
         road="postgres",
     )
-
-
-def far_future(now: datetime) -> datetime:
-    """An instant that nobody waits for."""
-    return now + timedelta(days=20 * 365)

@@ -7,7 +7,7 @@ from datetime import datetime
 from textual.content import Content
 from textual.reactive import reactive
 
-from console.figures import age, until
+from console.figures import until
 from console.marks import BAD, BAD_STYLE, GOOD, OK_STYLE, QUIET_STYLE, WARN_STYLE
 from console.sections import Shown
 from console.text import fit, plain, safe
@@ -53,8 +53,3 @@ class Leaders(Drawn):
             ),
         ]
         return Content.assemble((f"{GOOD} ", OK_STYLE), (name, "bold"), Content("  ").join(parts))
-
-
-def last_tick(loop: LoopView, now: datetime) -> str:
-    """How long ago the loop ticked."""
-    return f"last tick {age(loop.last_tick_at, now)} ago" if loop.last_tick_at else "no tick yet"

@@ -9,7 +9,7 @@ from textual.content import Content
 
 from console.figures import age, rate, short, since, span, whole
 from console.marks import BAD, BAD_STYLE, BLUE_STYLE, HELD, OK_STYLE, QUIET_STYLE, WARN_STYLE, bar, curve
-from console.text import plain, safe
+from console.text import plain
 from console.widgets.table import Column, Row
 from fixionmail.ops.views import QueueView
 
@@ -81,10 +81,3 @@ def _workers(queue: QueueView, unserved: bool) -> Content:
     if unserved:
         return Content.styled(f"{BAD} none", f"bold {BAD_STYLE}")
     return Content(whole(queue.workers))
-
-
-def paused_words(queue: QueueView) -> str:
-    """Who closed the queue and why."""
-    if queue.paused is None:
-        return ""
-    return f"{safe(queue.name)} closed by {safe(queue.paused.by)}: {safe(queue.paused.reason)}"
