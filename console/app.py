@@ -26,7 +26,8 @@ from console.settings import ConsoleSettings
 from console.text import plain
 from console.theme import FALLBACKS, SIXTEEN, THEMES
 from console.widgets.masthead import Pulse
-from fixionmail.ops.views import Finding, Snapshot
+from fixionmail.ops.views.findings import Finding
+from fixionmail.ops.views.snapshot import Snapshot
 
 HEARTBEAT_SECONDS = 1.0
 _ENDING = (signal.SIGTERM, signal.SIGHUP)

@@ -10,7 +10,7 @@ from fixionmail.ops import actions, failures
 from fixionmail.ops.actions import Hands, Order
 from fixionmail.ops.matching import rows_matching
 from fixionmail.ops.snapshot import Observer
-from fixionmail.ops.views import Preview, Progress
+from fixionmail.ops.views.findings import Preview, Progress
 from fixionmail.processes.fleet import Fleet
 from fixionmail.subscribers.service import Operator
 

@@ -12,16 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from fixionmail.ops.views import (
-    FailureGroup,
-    Finding,
-    JobDetail,
-    JobPage,
-    Preview,
-    Progress,
-    Snapshot,
-    Target,
-)
+from fixionmail.ops.views.findings import Finding, Preview, Progress
+from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage
+from fixionmail.ops.views.section import Target
+from fixionmail.ops.views.snapshot import Snapshot
 
 PAGE_ROWS = 200
 """Rows a table asks for at a time."""

@@ -28,23 +28,15 @@ from fixionmail.ops.history import History
 from fixionmail.ops.rows import STATES
 from fixionmail.ops.snapshot import Observer
 from fixionmail.ops.target import redis_url_of
-from fixionmail.ops.views import (
-    FailureGroup,
-    Finding,
-    Harm,
-    JobDetail,
-    JobPage,
-    JobRow,
-    Preview,
-    Progress,
-    Snapshot,
-    Target,
-)
+from fixionmail.ops.views.findings import Finding, Harm, Preview, Progress
+from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage, JobRow
+from fixionmail.ops.views.section import Target
+from fixionmail.ops.views.snapshot import Snapshot
 from fixionmail.processes.fleet import Fleet, ProcessLook
 from fixionmail.settings import Settings
 
 if TYPE_CHECKING:
-    from fixionmail.models import Delivery
+    from fixionmail.models.deliveries import Delivery
     from fixionmail.processes.logs import LogReader
 
 TABS = {

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from fixionmail.ops.views import Harm, WorkerHealth
+from fixionmail.ops.views.findings import Harm
+from fixionmail.ops.views.redis import WorkerHealth
 
 GOOD, WARN, BAD, BUSY, IDLE, HELD = "●", "▲", "✖", "◆", "○", "‖"
 

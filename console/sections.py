@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from fixionmail.ops.views import Section
+from fixionmail.ops.views.section import Section
 
 T = TypeVar("T")
 

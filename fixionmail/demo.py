@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from uuid_utils.compat import uuid7
 
 from fixionmail.errors import DatabaseUnreachableError
-from fixionmail.models import NewSubscriber
+from fixionmail.models.subscribers import NewSubscriber
 from fixionmail.processes.stack import Stack, running_stack
 from fixionmail.schedule import Due, occurrences
 from fixionmail.settings import Settings

@@ -20,17 +20,10 @@ from console.feed import (
     ProcessRow,
 )
 from fixionmail.errors import InputError
-from fixionmail.ops.views import (
-    FailureGroup,
-    Finding,
-    JobDetail,
-    JobPage,
-    JobRow,
-    Preview,
-    Progress,
-    Snapshot,
-    Target,
-)
+from fixionmail.ops.views.findings import Finding, Preview, Progress
+from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage, JobRow
+from fixionmail.ops.views.section import Target
+from fixionmail.ops.views.snapshot import Snapshot
 
 STEPS = 12
 DESTRUCTIVE = ("delete", "cancel", "cancel-delivery", "stop-worker", "stop-job", "suppress")

@@ -7,13 +7,8 @@ from datetime import datetime, timedelta
 from console.canned.clockwork import GENRES, NAMES, TITLES, at, job_id, noise, pick, unix, wave
 from console.canned.world import World, hash_number
 from console.feed import DeliveryRow, Duplicate, ProcessRow
-from fixionmail.ops.views import (
-    Cure,
-    FailureGroup,
-    JobDetail,
-    JobRow,
-    TimelineEvent,
-)
+from fixionmail.ops.views.findings import Cure
+from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobRow, TimelineEvent
 
 TOTAL_JOBS = 64_918
 _STATES = (

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from console.canned.clockwork import job_id
 from console.canned.world import World
-from fixionmail.ops.views import Cure, Finding, Harm
+from fixionmail.ops.views.findings import Cure, Finding, Harm
 
 DEAD_JOB = job_id(3_003)
 

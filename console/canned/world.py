@@ -7,26 +7,26 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from console.canned.clockwork import at, job_id, noise, unix, wave
-from fixionmail.ops.views import (
-    CostView,
+from fixionmail.ops.views.database import (
     DatabaseView,
     DeliveriesView,
-    ExecutionView,
     FunnelView,
     LineView,
     LoopView,
-    Minute,
     ModeView,
-    PauseView,
     ProcessView,
+)
+from fixionmail.ops.views.redis import (
+    ExecutionView,
+    Minute,
+    PauseView,
     QueueView,
     RedisView,
-    Section,
-    Snapshot,
-    Target,
     WorkerHealth,
     WorkerView,
 )
+from fixionmail.ops.views.section import Section, Target
+from fixionmail.ops.views.snapshot import CostView, Snapshot
 
 VERSION = "0.1.0"
 DUE = 48_210

@@ -30,7 +30,7 @@ from console.views.jobs import Jobs
 from console.views.overview import Overview
 from console.views.processes import Processes
 from console.views.stuck import Stuck
-from fixionmail.ops.views import FailureGroup
+from fixionmail.ops.views.jobs import FailureGroup
 
 if TYPE_CHECKING:
     from console.app import ConsoleApp

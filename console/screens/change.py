@@ -16,7 +16,7 @@ from console.figures import whole
 from console.marks import ACCENT_STYLE, BAD_STYLE, GOOD, OK_STYLE, QUIET_STYLE, WARN, WARN_STYLE, bar
 from console.screens.base import console_of
 from console.text import plain, safe
-from fixionmail.ops.views import Preview, Progress
+from fixionmail.ops.views.findings import Preview, Progress
 
 SAMPLES = 5
 BAR = 40

@@ -13,7 +13,7 @@ from textual.widgets import Static
 from console.commands import BY_ID, CURE_KEYS, bindings, key_of
 from console.screens.base import console_of, keys_of
 from console.widgets.trouble import finding_text
-from fixionmail.ops.views import Finding
+from fixionmail.ops.views.findings import Finding
 
 
 def cure_keys(screen: ModalScreen[Any]) -> list[str]:

@@ -23,7 +23,7 @@ from console.widgets.heading import Heading
 from console.widgets.keybar import KeyBar
 from console.widgets.masthead import Masthead
 from console.widgets.trouble import cure_lines
-from fixionmail.ops.views import JobDetail
+from fixionmail.ops.views.jobs import JobDetail
 
 
 def facts(job: JobDetail) -> Content:

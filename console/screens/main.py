@@ -35,21 +35,11 @@ from console.widgets.filterline import FilterLine
 from console.widgets.keybar import KeyBar
 from console.widgets.masthead import Masthead, NavBar, Pulse
 from console.widgets.notice import Notice
-from fixionmail.ops.views import (
-    Cure,
-    DatabaseView,
-    DeliveriesView,
-    Finding,
-    FunnelView,
-    LoopView,
-    ModeView,
-    QueueView,
-    RedisView,
-    Section,
-    Snapshot,
-    Target,
-    WorkerView,
-)
+from fixionmail.ops.views.database import DatabaseView, DeliveriesView, FunnelView, LoopView, ModeView
+from fixionmail.ops.views.findings import Cure, Finding
+from fixionmail.ops.views.redis import QueueView, RedisView, WorkerView
+from fixionmail.ops.views.section import Section, Target
+from fixionmail.ops.views.snapshot import Snapshot
 
 _SECTIONS = {
     "redis": "redis",

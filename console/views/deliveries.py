@@ -21,7 +21,7 @@ from console.views.base import View
 from console.widgets.heading import Heading
 from console.widgets.panel import Drawn
 from console.widgets.table import Column, Row, Table
-from fixionmail.ops.views import DeliveriesView
+from fixionmail.ops.views.database import DeliveriesView
 
 TABS = ("upcoming", "sending", "uncertain", "failed", "duplicates")
 MOST_ROWS = 600

@@ -20,7 +20,8 @@ from console.widgets.heading import Heading
 from console.widgets.panel import Drawn
 from console.widgets.table import Column, Row, Table
 from console.widgets.workers import short_name
-from fixionmail.ops.views import FailureGroup, QueueView
+from fixionmail.ops.views.jobs import FailureGroup
+from fixionmail.ops.views.redis import QueueView
 
 HOURS = 24
 COLUMNS = (

@@ -20,7 +20,8 @@ from console.views.base import View
 from console.widgets.heading import Heading
 from console.widgets.panel import Drawn
 from console.widgets.table import Column, Row, Table
-from fixionmail.ops.views import DatabaseView, RedisView
+from fixionmail.ops.views.database import DatabaseView
+from fixionmail.ops.views.redis import RedisView
 
 COLUMNS = (
     Column(name="", width=1),

@@ -18,7 +18,8 @@ from console.views.base import View
 from console.widgets.heading import Heading
 from console.widgets.table import Column, Row, Table
 from console.widgets.workers import short_name
-from fixionmail.ops.views import JobPage, JobRow, QueueView
+from fixionmail.ops.views.jobs import JobPage, JobRow
+from fixionmail.ops.views.redis import QueueView
 
 STATES = ("", "queued", "started", "failed", "finished", "scheduled", "deferred", "canceled", "limbo")
 MOST_ROWS = 600

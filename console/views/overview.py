@@ -24,7 +24,9 @@ from console.widgets.leaders import Leaders
 from console.widgets.queues import COLUMNS, queue_rows
 from console.widgets.table import Table
 from console.widgets.workers import COMPACT_COLUMNS, compact_rows
-from fixionmail.ops.views import Finding, FunnelView, LoopView, QueueView, WorkerView
+from fixionmail.ops.views.database import FunnelView, LoopView
+from fixionmail.ops.views.findings import Finding
+from fixionmail.ops.views.redis import QueueView, WorkerView
 
 HISTORY_SECONDS = 6 * 3600
 SERIES = "done"

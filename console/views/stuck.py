@@ -23,7 +23,7 @@ from console.widgets.heading import Heading
 from console.widgets.panel import Drawn
 from console.widgets.table import Column, Row, Table
 from console.widgets.trouble import finding_text
-from fixionmail.ops.views import Cure, Finding, Harm
+from fixionmail.ops.views.findings import Cure, Finding, Harm
 
 COLUMNS = (
     Column(name="", width=1),

@@ -18,7 +18,7 @@ from console.views.base import View
 from console.widgets.heading import Heading
 from console.widgets.table import Table
 from console.widgets.workers import COLUMNS, RUN_COLUMNS, run_rows, worker_rows
-from fixionmail.ops.views import WorkerView
+from fixionmail.ops.views.redis import WorkerView
 
 
 class Workers(View):

@@ -12,7 +12,7 @@ from console.figures import brief, since
 from console.marks import ACCENT_STYLE, GOOD, OK_STYLE, QUIET_STYLE, harm_mark, harm_style
 from console.text import plain, safe
 from console.widgets.table import Column, Row, Table
-from fixionmail.ops.views import Cure, Finding, Harm
+from fixionmail.ops.views.findings import Cure, Finding, Harm
 
 CALM = Content.assemble((GOOD, OK_STYLE), " All is well: nothing is late, lost or sent twice.")
 COLUMNS = (

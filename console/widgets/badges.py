@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from console.figures import short
 from console.marks import BAD_STYLE, WARN_STYLE, harm_style
-from fixionmail.ops.views import Finding, Snapshot, WorkerHealth
+from fixionmail.ops.views.findings import Finding
+from fixionmail.ops.views.redis import WorkerHealth
+from fixionmail.ops.views.snapshot import Snapshot
 
 
 def badges(snapshot: Snapshot, findings: tuple[Finding, ...]) -> dict[str, tuple[str, str]]:

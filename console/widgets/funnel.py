@@ -10,7 +10,7 @@ from console.marks import ACCENT_STYLE, BAD, BAD_STYLE, BLUE_STYLE, FAINT_STYLE,
 from console.sections import Shown
 from console.text import fit
 from console.widgets.panel import Drawn
-from fixionmail.ops.views import FunnelView
+from fixionmail.ops.views.database import FunnelView
 
 LOW = 96
 

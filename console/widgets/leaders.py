@@ -12,7 +12,7 @@ from console.marks import BAD, BAD_STYLE, GOOD, OK_STYLE, QUIET_STYLE, WARN_STYL
 from console.sections import Shown
 from console.text import fit, plain, safe
 from console.widgets.panel import Drawn
-from fixionmail.ops.views import LoopView
+from fixionmail.ops.views.database import LoopView
 
 
 class Leaders(Drawn):

@@ -28,7 +28,8 @@ from console.marks import (
 from console.sections import Shown
 from console.text import beside, safe
 from console.widgets.panel import Drawn
-from fixionmail.ops.views import ModeView, Target
+from fixionmail.ops.views.database import ModeView
+from fixionmail.ops.views.section import Target
 
 NARROW = 110
 _SHORT_NAMES = {

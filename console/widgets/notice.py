@@ -9,7 +9,7 @@ from console.marks import ACCENT_STYLE, QUIET_STYLE, harm_mark, harm_style
 from console.text import beside, plain
 from console.widgets.attention import actionable, cure_words
 from console.widgets.panel import Drawn
-from fixionmail.ops.views import Finding, Harm
+from fixionmail.ops.views.findings import Finding, Harm
 
 HIDDEN_IN = ("overview", "stuck")
 

@@ -11,7 +11,7 @@ from console.figures import age, rate, short, since, span, whole
 from console.marks import BAD, BAD_STYLE, BLUE_STYLE, HELD, OK_STYLE, QUIET_STYLE, WARN_STYLE, bar, curve
 from console.text import plain
 from console.widgets.table import Column, Row
-from fixionmail.ops.views import QueueView
+from fixionmail.ops.views.redis import QueueView
 
 BAR = 12
 SPARK = 24

@@ -10,7 +10,7 @@ from textual.content import Content
 from console.figures import age
 from console.marks import ACCENT_STYLE, QUIET_STYLE, harm_style
 from console.text import block, plain, safe
-from fixionmail.ops.views import Cure, Finding
+from fixionmail.ops.views.findings import Cure, Finding
 
 
 def cure_lines(cures: Sequence[Cure], keys: Sequence[str]) -> list[Content]:

@@ -11,7 +11,7 @@ from console.figures import brief, short, since, size, span, until
 from console.marks import ACCENT_STYLE, BAD, BAD_STYLE, QUIET_STYLE, WARN_STYLE, bar, health
 from console.text import plain, safe
 from console.widgets.table import Column, Row
-from fixionmail.ops.views import ExecutionView, WorkerHealth, WorkerView
+from fixionmail.ops.views.redis import ExecutionView, WorkerHealth, WorkerView
 
 COMPACT_COLUMNS = (
     Column(name="health", width=11),

@@ -16,7 +16,7 @@ from fixionmail.errors import InputError
 
 if TYPE_CHECKING:
     from fixionmail.ops.actions import Action, Hands
-    from fixionmail.ops.views import Preview, Progress
+    from fixionmail.ops.views.findings import Preview, Progress
 
 Targets = Annotated[list[str] | None, typer.Argument(metavar="ID...", show_default=False)]
 AllMatching = Annotated[

@@ -14,7 +14,7 @@ from fixionmail.commands.output import AsJson, clean, print_json
 if TYPE_CHECKING:
     from fixionmail.ops.audit import AuditStep
     from fixionmail.ops.connection import RedisReader
-    from fixionmail.ops.views import Finding
+    from fixionmail.ops.views.findings import Finding
 
 IDS_SHOWN = 5
 

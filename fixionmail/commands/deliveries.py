@@ -18,7 +18,7 @@ from fixionmail.commands.output import AsJson, clean, print_facts, print_json, p
 from fixionmail.commands.session import Yes, opened_store
 
 if TYPE_CHECKING:
-    from fixionmail.models import Delivery, DeliveryRecord
+    from fixionmail.models.deliveries import Delivery, DeliveryRecord
     from fixionmail.store import Store
 
 app = typer.Typer(help="What is due, what went out, and what to do about the rest.", no_args_is_help=True)

@@ -24,7 +24,7 @@ from fixionmail.commands.session import Yes, opened_store
 
 if TYPE_CHECKING:
     from fixionmail.mail.resend import Resend
-    from fixionmail.models import DeliveryChange, DeliveryRecord
+    from fixionmail.models.deliveries import DeliveryChange, DeliveryRecord
     from fixionmail.ops.deliveries import Evidence, Lookup
     from fixionmail.store import Store
 
@@ -175,7 +175,8 @@ def _cells(item: tuple[UUID, Evidence]) -> Sequence[str]:
 
 def _left_open(state: str, lookup: Lookup) -> DeliveryChange:
     """The outcome for a delivery that the provider did not show: a person must decide."""
-    from fixionmail.models import DeliveryChange, Verdict
+    from fixionmail.models.deliveries import DeliveryChange
+    from fixionmail.models.verdict import Verdict
 
     if state != UNCERTAIN:
         reason = f"it is {state}: only what is uncertain can be resolved"

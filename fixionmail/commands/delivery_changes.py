@@ -14,7 +14,7 @@ from fixionmail.commands.output import print_json, print_table
 from fixionmail.commands.session import confirm
 
 if TYPE_CHECKING:
-    from fixionmail.models import DeliveryChange, DeliveryRecord
+    from fixionmail.models.deliveries import DeliveryChange, DeliveryRecord
     from fixionmail.store import Store
 
 Ids = Annotated[list[UUID], typer.Argument(metavar="ID...", help="Ids of deliveries.", show_default=False)]
@@ -77,7 +77,8 @@ def moment(instant: datetime | None) -> str:
 
 def _gone() -> DeliveryChange:
     """The outcome for a delivery that does not exist."""
-    from fixionmail.models import DeliveryChange, Verdict
+    from fixionmail.models.deliveries import DeliveryChange
+    from fixionmail.models.verdict import Verdict
 
     return DeliveryChange(verdict=Verdict.GONE, state="", reason="")
 

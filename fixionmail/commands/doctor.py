@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fixionmail.ops.doctor import Fixed, Report
-    from fixionmail.ops.views import Finding
+    from fixionmail.ops.views.findings import Finding
 
 _MARKS = {"ok": "ok     ", "found": "found  ", "failed": "failed ", "skipped": "skipped"}
 

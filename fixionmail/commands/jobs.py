@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fixionmail.ops.connection import RedisReader
     from fixionmail.ops.failures import FailuresStep
     from fixionmail.ops.filters import JobFilter
-    from fixionmail.ops.views import JobDetail, JobRow
+    from fixionmail.ops.views.jobs import JobDetail, JobRow
 
 app = typer.Typer(help="Jobs of any RQ deployment: look, find, requeue, cancel.", no_args_is_help=True)
 app.command("why")(jobs_why.why)

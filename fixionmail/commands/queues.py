@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from fixionmail.ops.connection import RedisReader
-    from fixionmail.ops.views import QueueView
+    from fixionmail.ops.views.redis import QueueView
 
 app = typer.Typer(help="Queues of any RQ deployment: look, pause, resume.", no_args_is_help=True)
 queue_actions.register(app)

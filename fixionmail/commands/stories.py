@@ -16,7 +16,7 @@ from fixionmail.commands.output import AsJson, clean, print_facts, print_json, p
 from fixionmail.commands.session import Yes, confirm, opened_store
 
 if TYPE_CHECKING:
-    from fixionmail.models import StoryRecord, Usage, WrittenStory
+    from fixionmail.models.stories import StoryRecord, Usage, WrittenStory
     from fixionmail.store import Store
 
 app = typer.Typer(help="What was written, what it cost, and writing one by hand.", no_args_is_help=True)

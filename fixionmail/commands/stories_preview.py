@@ -16,7 +16,7 @@ import typer
 from fixionmail.commands.output import AsJson, clean, print_facts, print_json, print_table
 
 if TYPE_CHECKING:
-    from fixionmail.models import Brief, Story
+    from fixionmail.models.stories import Brief, Story
     from fixionmail.settings import Settings
     from fixionmail.store import Store
     from fixionmail.stories.preview import Preview
@@ -192,7 +192,7 @@ def _show_in_browser(story: Story, brief: Brief, settings: Settings) -> None:
 
     from fixionmail.mail.choice import sender_of
     from fixionmail.mail.render import render
-    from fixionmail.models import Letter
+    from fixionmail.models.mail import Letter
 
     letter = Letter(
         delivery_id=brief.job_id,

@@ -16,7 +16,7 @@ from fixionmail.commands.output import AsJson, clean, print_facts, print_json, p
 from fixionmail.commands.session import Yes, confirm, opened_store
 
 if TYPE_CHECKING:
-    from fixionmail.models import Subscriber
+    from fixionmail.models.subscribers import Subscriber
     from fixionmail.subscribers.service import Changed
 
 app = typer.Typer(help="Who gets stories: sign up, look, change, pause, remove.", no_args_is_help=True)

@@ -32,7 +32,7 @@ def watch(
     from fixionmail.ops.checks import find
     from fixionmail.ops.snapshot import Observer
     from fixionmail.ops.target import redis_url_of
-    from fixionmail.ops.views import Harm
+    from fixionmail.ops.views.findings import Harm
     from fixionmail.ops.watching import Watch
     from fixionmail.settings import load_settings
 

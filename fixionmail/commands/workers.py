@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from fixionmail.ops.connection import RedisReader
-    from fixionmail.ops.views import WorkerView
+    from fixionmail.ops.views.redis import WorkerView
 
 app = typer.Typer(help="Workers of any RQ deployment: look, drain, stop.", no_args_is_help=True)
 worker_actions.register(app)

@@ -9,7 +9,9 @@ from uuid import UUID
 import structlog
 
 from fixionmail.errors import FixionMailError, StaleTokenError
-from fixionmail.models import Brief, Claim, Verdict
+from fixionmail.models.jobs import Claim
+from fixionmail.models.stories import Brief
+from fixionmail.models.verdict import Verdict
 from fixionmail.store import Store
 
 LEASE_SECONDS = 60.0

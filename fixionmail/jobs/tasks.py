@@ -23,7 +23,8 @@ from fixionmail.mail.mailer import Mailer
 from fixionmail.mail.pacing import SlotClock
 from fixionmail.mail.render import Sender
 from fixionmail.mail.send import Post
-from fixionmail.models import Brief, Story, Verdict
+from fixionmail.models.stories import Brief, Story
+from fixionmail.models.verdict import Verdict
 from fixionmail.store import Store
 from fixionmail.store.mail import MailLine
 from fixionmail.store.writing import Limits

@@ -9,7 +9,7 @@ from fixionmail.jobs.dispatch import Dispatcher
 from fixionmail.loops.notes import joined, redis_note
 from fixionmail.loops.runner import Report
 from fixionmail.mail.send import MAX_BATCH
-from fixionmail.models import Outlook
+from fixionmail.models.mail import Outlook
 from fixionmail.store.mail import MailLine
 
 

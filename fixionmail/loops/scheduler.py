@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from fixionmail.jobs.dispatch import Dispatcher
 from fixionmail.loops.notes import joined, redis_note
 from fixionmail.loops.runner import Report
-from fixionmail.models import DueSubscriber, PlannedJob
+from fixionmail.models.jobs import DueSubscriber, PlannedJob
 from fixionmail.schedule import Due, occurrences
 from fixionmail.store import Store
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from fixionmail.models import MailAnswer
+from fixionmail.models.mail import MailAnswer
 
 
 class Mailer(Protocol):

@@ -24,7 +24,7 @@ from uuid import UUID, uuid4, uuid5
 from fixionmail import faults
 from fixionmail.mail.mime import message_text
 from fixionmail.mail.render import DELIVERY_HEADER
-from fixionmail.models import MailAnswer, Outcome
+from fixionmail.models.mail import MailAnswer, Outcome
 
 WAIT_SECONDS = 30.0
 """How long to leave a folder alone that cannot be written."""

@@ -24,7 +24,7 @@ from fixionmail.mail.prose import (
     subject_of,
     wrapped,
 )
-from fixionmail.models import Letter
+from fixionmail.models.mail import Letter
 
 if TYPE_CHECKING:
     from jinja2 import Template

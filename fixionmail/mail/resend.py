@@ -15,7 +15,7 @@ import httpx
 from fixionmail import deadline
 from fixionmail.errors import MailError, UnreachableError
 from fixionmail.mail.resend_answers import read_answer, read_refusal
-from fixionmail.models import MailAnswer, Outcome
+from fixionmail.models.mail import MailAnswer, Outcome
 
 MAX_PAGE = 100
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from fixionmail.models import MailAnswer, Outcome
+from fixionmail.models.mail import MailAnswer, Outcome
 
 QUOTA_PROBE_SECONDS = 3600.0
 """How long to hold the line on a used-up quota when Resend names no time: it does not document when it resets."""

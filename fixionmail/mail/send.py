@@ -18,7 +18,8 @@ from fixionmail.errors import MailError
 from fixionmail.mail.mailer import Mailer
 from fixionmail.mail.pacing import SlotClock, SlotMissedError
 from fixionmail.mail.render import Mail, Sender, render, request_body
-from fixionmail.models import Begun, Letter, Opened, Outcome, Verdict
+from fixionmail.models.mail import Begun, Letter, Opened, Outcome
+from fixionmail.models.verdict import Verdict
 from fixionmail.store.mail import MailLine
 
 LEASE_SECONDS = 60.0

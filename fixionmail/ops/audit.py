@@ -14,7 +14,7 @@ from fixionmail.ops.audit_findings import Oddities
 from fixionmail.ops.connection import RedisReader, load_script
 from fixionmail.ops.reading import text_of
 from fixionmail.ops.rows import STATES
-from fixionmail.ops.views import Finding
+from fixionmail.ops.views.findings import Finding
 from fixionmail.ops.walking import Source, sources, step_script, steps
 
 _ENTRIES = step_script("audit_entries")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fixionmail.ops.reading import text_of
-from fixionmail.ops.views import Cure, Finding, Harm
+from fixionmail.ops.views.findings import Cure, Finding, Harm
 
 NAMED_IDS = 1000
 """Ids that a finding names; the others are counted."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from fixionmail.models import LeaderRow, OperationsRow, ProcessRow, Witness
+from fixionmail.models.operations import LeaderRow, OperationsRow, ProcessRow, Witness
 from fixionmail.ops.heartbeats import speaks
-from fixionmail.ops.views import (
+from fixionmail.ops.views.database import (
     DatabaseView,
     DeliveriesView,
     FunnelView,

@@ -13,7 +13,7 @@ from fixionmail.errors import FixionMailError
 from fixionmail.mail.prose import subject_of
 from fixionmail.mail.render import DELIVERY_TAG
 from fixionmail.mail.resend import SentMail, SentPage
-from fixionmail.models import DeliveryRecord
+from fixionmail.models.deliveries import DeliveryRecord
 
 MAX_PAGES = 200
 """Of a hundred mails each."""

@@ -15,7 +15,8 @@ from fixionmail.ops.checks import Machine, find
 from fixionmail.ops.checks.rows import duplicates
 from fixionmail.ops.snapshot import Observer
 from fixionmail.ops.target import redis_url_of
-from fixionmail.ops.views import Cure, Finding, Harm, Snapshot
+from fixionmail.ops.views.findings import Cure, Finding, Harm
+from fixionmail.ops.views.snapshot import Snapshot
 from fixionmail.settings import Settings, load_settings
 
 DUPLICATE_DAYS = 7

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from fixionmail.ops.connection import RedisReader
 from fixionmail.ops.reading import error_of, text_of
-from fixionmail.ops.views import FailureGroup
+from fixionmail.ops.views.jobs import FailureGroup
 from fixionmail.ops.walking import sources, step_script, steps
 
 _STEP = step_script("failures")

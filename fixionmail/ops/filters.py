@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from fixionmail.errors import InputError
 from fixionmail.ops.rows import STATES
-from fixionmail.ops.views import JobRow
+from fixionmail.ops.views.jobs import JobRow
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _AGE = re.compile(r"(?<!\S)age([<>])=?(\d+(?:\.\d+)?)([smhdw]?)(?!\S)")

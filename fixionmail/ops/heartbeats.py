@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fixionmail.ops.views import ProcessView, WorkerHealth
+from fixionmail.ops.views.database import ProcessView
+from fixionmail.ops.views.redis import WorkerHealth
 
 BUSY_SILENCE_SECONDS = 75.0
 """A busy worker speaks up every half minute."""

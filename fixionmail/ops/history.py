@@ -14,7 +14,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from fixionmail.ops.views import Snapshot, Target
+from fixionmail.ops.views.section import Target
+from fixionmail.ops.views.snapshot import Snapshot
 
 FILE_NAME = "console.sqlite"
 BUSY_SECONDS = 2.0

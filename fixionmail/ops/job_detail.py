@@ -19,7 +19,7 @@ from fixionmail.ops.reading import (
     text_of,
     whole_of,
 )
-from fixionmail.ops.views import JobDetail, TimelineEvent
+from fixionmail.ops.views.jobs import JobDetail, TimelineEvent
 
 _JOB = load_script("rows", "job")
 _FIELDS = (

@@ -9,7 +9,7 @@ from fixionmail.errors import InputError
 from fixionmail.ops import filters, pages, search
 from fixionmail.ops.connection import RedisReader
 from fixionmail.ops.rows import STATES
-from fixionmail.ops.views import JobRow
+from fixionmail.ops.views.jobs import JobRow
 
 MOST_JOBS = 1_000_000
 

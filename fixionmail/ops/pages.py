@@ -11,7 +11,7 @@ from fixionmail.errors import InputError
 from fixionmail.jobs.worker.scripts import Argument
 from fixionmail.ops.connection import RedisReader, load_script
 from fixionmail.ops.rows import STATES, row_of
-from fixionmail.ops.views import JobPage
+from fixionmail.ops.views.jobs import JobPage
 
 _PAGE = load_script("rows", "places", "page")
 _CURSOR_LIMIT = 1_000_000

@@ -9,7 +9,7 @@ import httpx
 
 from fixionmail.errors import MailError, UnreachableError
 from fixionmail.mail.resend import Resend, SendingDomain
-from fixionmail.ops.views import Cure, Finding, Harm
+from fixionmail.ops.views.findings import Cure, Finding, Harm
 from fixionmail.settings import Settings
 
 SECONDS = 5.0

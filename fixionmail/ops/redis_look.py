@@ -12,7 +12,7 @@ from typing import Any
 from fixionmail.ops.connection import RedisReader, load_script
 from fixionmail.ops.heartbeats import worker_health
 from fixionmail.ops.reading import function_of, moment_of, number_of, text_of, whole_of
-from fixionmail.ops.views import (
+from fixionmail.ops.views.redis import (
     ExecutionView,
     Minute,
     PauseView,

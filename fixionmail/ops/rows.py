@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from fixionmail.ops.reading import error_of, function_of, last_line, moment_of, text_of, whole_of
-from fixionmail.ops.views import JobRow
+from fixionmail.ops.views.jobs import JobRow
 
 STATES = ("started", "limbo", "queued", "scheduled", "deferred", "failed", "finished", "canceled")
 """Where a job can be found. ``limbo``: taken out of its queue by a worker of RQ's, and not yet started."""

@@ -12,7 +12,7 @@ from fixionmail.ops.connection import RedisReader
 from fixionmail.ops.filters import JobFilter
 from fixionmail.ops.reading import error_of
 from fixionmail.ops.rows import row_of
-from fixionmail.ops.views import JobRow
+from fixionmail.ops.views.jobs import JobRow
 from fixionmail.ops.walking import ENTRIES_PER_COMMAND, sources, step_script, steps
 
 _SEARCH = step_script("search")

@@ -17,7 +17,8 @@ from fixionmail.jobs.names import QUEUES
 from fixionmail.ops import redis_look
 from fixionmail.ops.connection import RedisReader
 from fixionmail.ops.target import target_of
-from fixionmail.ops.views import CostView, Section, Snapshot
+from fixionmail.ops.views.section import Section
+from fixionmail.ops.views.snapshot import CostView, Snapshot
 from fixionmail.settings import Settings
 from fixionmail.store import Store, embedded, open_store
 from fixionmail.store.transport import Transport

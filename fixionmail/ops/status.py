@@ -10,7 +10,7 @@ from typing import Any
 from fixionmail.errors import RedisUnreachableError
 from fixionmail.jobs.names import QUEUES
 from fixionmail.jobs.worker.keys import PREFIX
-from fixionmail.models import LeaderRow, Overview, ProcessRow
+from fixionmail.models.operations import LeaderRow, Overview, ProcessRow
 from fixionmail.ops import redis_look
 from fixionmail.ops.connection import RedisReader
 from fixionmail.ops.target import where_mail_goes

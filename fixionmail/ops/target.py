@@ -6,7 +6,7 @@ import ipaddress
 from urllib.parse import urlsplit
 
 from fixionmail.ops.connection import place_of
-from fixionmail.ops.views import Target
+from fixionmail.ops.views.section import Target
 from fixionmail.processes import redis as local_redis
 from fixionmail.settings import Settings
 

@@ -7,11 +7,13 @@ from dataclasses import replace
 from uuid import UUID
 
 from fixionmail.jobs.names import STORIES
-from fixionmail.models import StoryJobRow
+from fixionmail.models.jobs import StoryJobRow
 from fixionmail.ops import job_detail
 from fixionmail.ops.checks import find
 from fixionmail.ops.snapshot import Observer
-from fixionmail.ops.views import Cure, Finding, JobDetail, Snapshot
+from fixionmail.ops.views.findings import Cure, Finding
+from fixionmail.ops.views.jobs import JobDetail
+from fixionmail.ops.views.snapshot import Snapshot
 
 _PREFIX = "story-"
 _ENDED = ("finished", "failed", "canceled", "stopped")

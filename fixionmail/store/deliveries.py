@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from fixionmail.models import (
+from fixionmail.models.deliveries import (
     AuditRow,
     Delivery,
     DeliveryChange,
@@ -16,8 +16,8 @@ from fixionmail.models import (
     DeliveryRecord,
     DuplicateFinding,
     Membership,
-    Verdict,
 )
+from fixionmail.models.verdict import Verdict
 from fixionmail.store.transport import Caller, instant
 
 SEARCHED = 5000

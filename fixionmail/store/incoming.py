@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from fixionmail.models import ProviderEvent
+from fixionmail.models.mail import ProviderEvent
 from fixionmail.store.transport import Caller
 
 

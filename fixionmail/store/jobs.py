@@ -9,17 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from fixionmail import wishes
-from fixionmail.models import (
-    Brief,
-    CastMember,
-    Claim,
-    DueSubscriber,
-    FinishedStep,
-    Planned,
-    PlannedJob,
-    Story,
-    Verdict,
-)
+from fixionmail.models.jobs import Claim, DueSubscriber, Planned, PlannedJob
+from fixionmail.models.stories import Brief, CastMember, FinishedStep, Story
+from fixionmail.models.verdict import Verdict
 from fixionmail.store.transport import Caller, instant
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from fixionmail.models import LeaseView
+from fixionmail.models.jobs import LeaseView
 from fixionmail.store.transport import Caller
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from uuid import UUID
 
 from fixionmail.errors import DatabaseError
-from fixionmail.models import Begun, DeliveryTick, Letter, MailAnswer, Opened, Outlook, Verdict
+from fixionmail.models.mail import Begun, DeliveryTick, Letter, MailAnswer, Opened, Outlook
+from fixionmail.models.verdict import Verdict
 from fixionmail.store.transport import Caller, instant
 
 _CODEC = "zlib"

@@ -8,7 +8,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from fixionmail.models import OperationsRow, StoryJobRow, Witness
+from fixionmail.models.jobs import StoryJobRow
+from fixionmail.models.operations import OperationsRow, Witness
 from fixionmail.store.deliveries import duplicate_finding
 from fixionmail.store.transport import Caller, instant
 from fixionmail.store.upkeep import leader_row, line_row, process_row, switch_row

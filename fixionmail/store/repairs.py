@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from fixionmail.models import SecondDelivery, StrayRow
+from fixionmail.models.deliveries import SecondDelivery
+from fixionmail.models.operations import StrayRow
 from fixionmail.store.transport import Caller
 
 

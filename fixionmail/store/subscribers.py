@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from fixionmail.models import NewSubscriber, PastDelivery, Subscriber
+from fixionmail.models.subscribers import NewSubscriber, PastDelivery, Subscriber
 from fixionmail.schedule import Due
 from fixionmail.store.transport import Caller, instant
 

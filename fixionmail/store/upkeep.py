@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from fixionmail.models import LeaderRow, LineRow, Overview, ProcessRow, SwitchRow
+from fixionmail.models.operations import LeaderRow, LineRow, Overview, ProcessRow, SwitchRow
 from fixionmail.store.transport import Caller, instant
 
 

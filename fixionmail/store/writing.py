@@ -9,20 +9,20 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from fixionmail.models import (
+from fixionmail.models.operations import LineRow
+from fixionmail.models.stories import (
     Admission,
     Brief,
-    LineRow,
     RequestCount,
     RequestEnd,
     SpendingRow,
     StoryRecord,
     StoryRequest,
     Usage,
-    Verdict,
     WritingOutlook,
     WrittenStory,
 )
+from fixionmail.models.verdict import Verdict
 from fixionmail.store.jobs import read_brief
 from fixionmail.store.transport import Caller, instant
 
@@ -57,7 +57,7 @@ class Writing:
     _call: Caller
 
     def admit(self, ask: Ask, limits: Limits, *, lease_seconds: float, max_wait_seconds: float) -> Admission:
-        """Ask to make a request; see :class:`~fixionmail.models.Admission`."""
+        """Ask to make a request; see :class:`~fixionmail.models.stories.Admission`."""
         row = self._call(
             "admit_story_request_v1",
             request=ask.request_id,

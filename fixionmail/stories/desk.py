@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from fixionmail.models import FinishedStep, RequestEnd
+from fixionmail.models.stories import FinishedStep, RequestEnd
 from fixionmail.store.writing import Ask
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import structlog
 
 from fixionmail.errors import PostponedError, StoryError
-from fixionmail.models import BUDGET_LINE, Brief, Story
+from fixionmail.models.operations import BUDGET_LINE
+from fixionmail.models.stories import Brief, Story
 from fixionmail.stories.desk import Desk
 from fixionmail.stories.writer import Limits, Writer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fixionmail.errors import StoryError
-from fixionmail.models import Brief, Story
+from fixionmail.models.stories import Brief, Story
 from fixionmail.stories.clean import clean_text
 from fixionmail.stories.desk import Desk
 from fixionmail.stories.gates import text_problems, title_problem

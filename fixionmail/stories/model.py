@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from fixionmail.errors import StoryError
-from fixionmail.models import Usage
+from fixionmail.models.stories import Usage
 
 NOTHING_BILLED = Usage()
 

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from fixionmail import deadline, faults
 from fixionmail.errors import UnfitStoryError
-from fixionmail.models import Brief, RequestEnd, Story, Usage
+from fixionmail.models.stories import Brief, RequestEnd, Story, Usage
 from fixionmail.store.writing import Ask
 from fixionmail.stories.clean import clean_text
 from fixionmail.stories.desk import Desk

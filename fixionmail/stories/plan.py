@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fixionmail.models import Brief, CastMember
+from fixionmail.models.stories import Brief, CastMember
 from fixionmail.stories.clean import clean_text
 from fixionmail.stories.gates import same, title_problem
 

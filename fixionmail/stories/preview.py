@@ -13,7 +13,7 @@ from uuid import UUID
 
 from fixionmail import wishes
 from fixionmail.errors import FixionMailError, InputError
-from fixionmail.models import Brief, RequestEnd, Story
+from fixionmail.models.stories import Brief, RequestEnd, Story
 from fixionmail.store.writing import Ask, Limits, Writing
 from fixionmail.stories.clean import clean_text
 from fixionmail.stories.gates import GateResult, text_results, title_problem

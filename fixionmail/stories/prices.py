@@ -10,7 +10,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from fixionmail.errors import SettingsError
-from fixionmail.models import Usage
+from fixionmail.models.stories import Usage
 
 _BUILT_IN = Path(__file__).with_name("prices.toml")
 _MILLION = Decimal(1_000_000)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fixionmail.models import Brief
+from fixionmail.models.stories import Brief
 from fixionmail.stories.model import Prompt
 from fixionmail.stories.writer import Limits
 

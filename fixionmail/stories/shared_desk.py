@@ -10,7 +10,9 @@ from typing import Any
 
 from fixionmail import deadline
 from fixionmail.errors import PostponedError, StaleTokenError
-from fixionmail.models import BUDGET_LINE, Admission, FinishedStep, RequestEnd, Verdict
+from fixionmail.models.operations import BUDGET_LINE
+from fixionmail.models.stories import Admission, FinishedStep, RequestEnd
+from fixionmail.models.verdict import Verdict
 from fixionmail.settings import Settings
 from fixionmail.store.writing import Ask, Limits, Writing
 from fixionmail.stories.desk import Desk

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Protocol
 
-from fixionmail.models import Brief, Story
+from fixionmail.models.stories import Brief, Story
 from fixionmail.stories.desk import Desk
 
 

@@ -14,7 +14,7 @@ from uuid_utils.compat import uuid7
 
 from fixionmail.errors import FixionMailError, InputError
 from fixionmail.mail.addresses import check_address
-from fixionmail.models import NewSubscriber, Subscriber
+from fixionmail.models.subscribers import NewSubscriber, Subscriber
 from fixionmail.schedule import Due, first_due
 from fixionmail.store import Store
 from fixionmail.subscribers.sign_up import SignUp

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fixionmail import __version__
-from fixionmail.models import Overview, is_story_line
+from fixionmail.models.operations import Overview, is_story_line
 from fixionmail.ops.status import LOOPS, Status, funnel
 from fixionmail.web.cached import Aged
 

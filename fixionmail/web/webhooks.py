@@ -15,7 +15,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from fixionmail.errors import InputError, SettingsError
 from fixionmail.mail.render import DELIVERY_TAG
-from fixionmail.models import ProviderEvent
+from fixionmail.models.mail import ProviderEvent
 
 _MOST_DETAIL = 300
 _MOST_ID = 255

@@ -17,7 +17,8 @@ from uuid_utils.compat import uuid7
 from fixionmail.mail.render import Sender
 from fixionmail.mail.resend import Resend
 from fixionmail.mail.send import Post
-from fixionmail.models import Outcome, Verdict
+from fixionmail.models.mail import Outcome
+from fixionmail.models.verdict import Verdict
 from fixionmail.store import Store
 from tests.commands import Ended, command, environment, run
 from tests.contract.store.world import TODAY, World

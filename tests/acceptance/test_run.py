@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from redis import Redis
 
-from fixionmail.models import LeaderRow, Overview
+from fixionmail.models.operations import LeaderRow, Overview
 from fixionmail.store import Store
 from tests.commands import PATIENCE_SECONDS, Ended, run, running, until
 from tests.integration.worker.servers import free_port

@@ -21,7 +21,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from fixionmail.loops.scheduler import Scheduler
-from fixionmail.models import NewSubscriber
+from fixionmail.models.subscribers import NewSubscriber
 from fixionmail.schedule import Due, occurrences
 from fixionmail.store import Store, migrations
 from fixionmail.store.direct import DirectTransport

@@ -23,7 +23,7 @@ from pathlib import Path
 from uuid_utils.compat import uuid7
 
 from fixionmail.errors import FixionMailError
-from fixionmail.models import NewSubscriber
+from fixionmail.models.subscribers import NewSubscriber
 from fixionmail.schedule import occurrences
 from fixionmail.store import Store
 from fixionmail.store.direct import DirectTransport

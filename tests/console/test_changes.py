@@ -13,7 +13,7 @@ from console.canned import CannedDeck
 from console.commands import COMMANDS, VIEWS
 from console.screens.change import ChangeScreen, Phase
 from fixionmail.errors import InputError
-from fixionmail.ops.views import Preview, Progress
+from fixionmail.ops.views.findings import Preview, Progress
 from tests.console.stage import NOON, Stage, canned, play
 
 

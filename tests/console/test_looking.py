@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from console.canned import CannedDeck
 from console.pace import IDLE_SECONDS, STOP_SECONDS, UNUSED_SECONDS, USED_SECONDS, Pace
 from console.views.jobs import Jobs
-from fixionmail.ops.views import JobPage, Snapshot
+from fixionmail.ops.views.jobs import JobPage
+from fixionmail.ops.views.snapshot import Snapshot
 from tests.console.stage import NOON, Stage, canned, play
 
 

@@ -14,17 +14,10 @@ from console.canned import CannedDeck
 from console.commands import VIEWS
 from console.feed import CheckRow, DeliveryList, Duplicate, LogTail, ProcessRow
 from console.text import LONGEST_LINE, MOST_LINES, beside, fit, plain, safe, safe_lines
-from fixionmail.ops.views import (
-    Cure,
-    FailureGroup,
-    Finding,
-    JobDetail,
-    JobPage,
-    Preview,
-    Section,
-    Snapshot,
-    TimelineEvent,
-)
+from fixionmail.ops.views.findings import Cure, Finding, Preview
+from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage, TimelineEvent
+from fixionmail.ops.views.section import Section
+from fixionmail.ops.views.snapshot import Snapshot
 from tests.console.stage import LARGE, NOON, SMALL, Stage, play
 
 HOSTILE = (

@@ -16,7 +16,8 @@ from console.widgets.attention import AttentionStrip
 from console.widgets.heading import Heading
 from console.widgets.logtail import LogView
 from console.widgets.notice import Notice
-from fixionmail.ops.views import Section, Snapshot
+from fixionmail.ops.views.section import Section
+from fixionmail.ops.views.snapshot import Snapshot
 from tests.console.stage import NOON, SMALL, Stage, canned, play
 
 

@@ -17,7 +17,7 @@ import pytest
 from fixionmail import deadline
 from fixionmail.errors import DeadlineExceededError, MailError, UnreachableError
 from fixionmail.mail.resend import Resend
-from fixionmail.models import MailAnswer, Outcome
+from fixionmail.models.mail import MailAnswer, Outcome
 from tests.standins import openapi
 from tests.standins.faults import Fault
 from tests.standins.resend import ResendStandIn

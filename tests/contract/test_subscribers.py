@@ -11,7 +11,8 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from fixionmail.errors import InputError
-from fixionmail.models import PlannedJob, Subscriber
+from fixionmail.models.jobs import PlannedJob
+from fixionmail.models.subscribers import Subscriber
 from fixionmail.schedule import MIN_GAP, first_due
 from fixionmail.store import Store
 from fixionmail.subscribers import service

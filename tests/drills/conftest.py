@@ -15,7 +15,8 @@ from redis import Redis
 from fixionmail.ops import actions
 from fixionmail.ops.checks import Machine, find
 from fixionmail.ops.snapshot import Observer
-from fixionmail.ops.views import Cure, Finding, Snapshot
+from fixionmail.ops.views.findings import Cure, Finding
+from fixionmail.ops.views.snapshot import Snapshot
 from fixionmail.settings import Settings
 from fixionmail.store import Store
 from fixionmail.subscribers.service import Operator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fixionmail.loops.service import hosting
-from fixionmail.ops.views import Harm
+from fixionmail.ops.views.findings import Harm
 from fixionmail.settings import Settings
 from tests.commands import until
 from tests.drills.conftest import Deployment

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixionmail.ops import machine
-from fixionmail.ops.views import Harm
+from fixionmail.ops.views.findings import Harm
 from fixionmail.processes.fleet import Fleet
 from fixionmail.processes.supervisor import supervising
 from tests.commands import until

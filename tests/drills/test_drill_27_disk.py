@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fixionmail.ops import machine
-from fixionmail.ops.views import Finding, Harm
+from fixionmail.ops.views.findings import Finding, Harm
 from tests.drills.conftest import Deployment
 
 

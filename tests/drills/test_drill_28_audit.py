@@ -17,7 +17,7 @@ from rq.registry import FailedJobRegistry
 from fixionmail.ops.actions import Hands
 from fixionmail.ops.audit import DatabaseSide, audit
 from fixionmail.ops.connection import RedisReader
-from fixionmail.ops.views import Finding
+from fixionmail.ops.views.findings import Finding
 from tests.drills.conftest import Deployment
 from tests.drills.test_drills_05_to_13_work import rung, until
 from tests.integration.ops.acting import repair

@@ -16,7 +16,7 @@ from fixionmail.loops.service import hosting
 from fixionmail.ops.checks import find
 from fixionmail.ops.doctor import Doctor
 from fixionmail.ops.snapshot import Observer
-from fixionmail.ops.views import Finding, Harm
+from fixionmail.ops.views.findings import Finding, Harm
 from fixionmail.processes.redis import embedded_redis
 from fixionmail.processes.supervisor import supervising
 from fixionmail.settings import Settings

@@ -14,7 +14,7 @@ from rq.suspension import suspend
 from fixionmail.jobs.dispatch import QueueDispatcher
 from fixionmail.jobs.names import story_job_id
 from fixionmail.loops.runner import Loop, Report, Runner
-from fixionmail.ops.views import Harm
+from fixionmail.ops.views.findings import Harm
 from tests import commands
 from tests.drills.conftest import Deployment
 

@@ -15,7 +15,7 @@ import pytest
 from rq import Queue
 
 from fixionmail.jobs.worker import enqueue_many
-from fixionmail.ops.views import Finding, Harm
+from fixionmail.ops.views.findings import Finding, Harm
 from tests.drills.conftest import Deployment
 from tests.drills.test_drills_05_to_13_work import until
 from tests.integration.worker.jobs import lines, new, status

@@ -13,10 +13,10 @@ import pytest
 from psycopg import sql
 
 from fixionmail.loops.service import hosting
-from fixionmail.models import Outcome
+from fixionmail.models.mail import Outcome
 from fixionmail.ops.checks import find
 from fixionmail.ops.snapshot import Observer
-from fixionmail.ops.views import Finding, Harm
+from fixionmail.ops.views.findings import Finding, Harm
 from fixionmail.settings import Settings
 from fixionmail.store import migrations
 from tests.commands import until

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fixionmail.ops import providers
-from fixionmail.ops.views import Finding
+from fixionmail.ops.views.findings import Finding
 from fixionmail.settings import Settings
 from tests.standins.resend import ResendStandIn
 

@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from fixionmail.jobs.dispatch import QueueDispatcher
 from fixionmail.ops import why
 from fixionmail.ops.snapshot import Observer
-from fixionmail.ops.views import JobDetail
+from fixionmail.ops.views.jobs import JobDetail
 from tests.drills.conftest import Deployment
 
 

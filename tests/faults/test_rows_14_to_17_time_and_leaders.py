@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from fixionmail.jobs.dispatch import FallbackDispatcher, InlineDispatcher
 from fixionmail.loops.scheduler import Scheduler
-from fixionmail.models import NewSubscriber
+from fixionmail.models.subscribers import NewSubscriber
 from fixionmail.schedule import first_due
 from tests.commands import until
 from tests.faults.deployment import Deployment, state_of

@@ -15,7 +15,8 @@ from fixionmail.jobs.tasks import Tools, write_story
 from fixionmail.mail.outbox import Outbox
 from fixionmail.mail.pacing import SlotClock
 from fixionmail.mail.render import Sender
-from fixionmail.models import Brief, ProviderEvent, Story
+from fixionmail.models.mail import ProviderEvent
+from fixionmail.models.stories import Brief, Story
 from fixionmail.stories.desk import Desk
 from fixionmail.stories.writer import Limits
 from tests.commands import until

@@ -15,7 +15,8 @@ from fixionmail.errors import MailError, UnreachableError
 from fixionmail.mail.render import Sender
 from fixionmail.mail.resend import Resend, SentMail, SentPage
 from fixionmail.mail.send import Post
-from fixionmail.models import DeliveryRecord, Verdict
+from fixionmail.models.deliveries import DeliveryRecord
+from fixionmail.models.verdict import Verdict
 from fixionmail.ops.deliveries import REQUEST_SECONDS, Lookup, look_up, may_have_gone_out
 from fixionmail.store import Store
 from tests.contract.store.world import World, now

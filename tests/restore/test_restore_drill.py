@@ -15,7 +15,7 @@ import pytest
 from fixionmail.mail.render import Sender
 from fixionmail.mail.resend import Resend
 from fixionmail.mail.send import Post
-from fixionmail.models import Verdict
+from fixionmail.models.verdict import Verdict
 from fixionmail.store import Store
 from fixionmail.store.direct import DirectTransport
 from tests.commands import Ended, run

@@ -14,7 +14,7 @@ from collections import Counter
 from typing import Any
 from uuid import UUID
 
-from fixionmail.models import Brief
+from fixionmail.models.stories import Brief
 from fixionmail.stories.desk import Desk
 from fixionmail.stories.providers.offline import OfflineWriter
 from tests.unit.stories.briefs import FIRST_DAY

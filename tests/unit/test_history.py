@@ -10,7 +10,7 @@ from pathlib import Path
 
 from console.canned import CannedDeck
 from fixionmail.ops.history import FILE_NAME, GRAINS, History, grain_for, series_of
-from fixionmail.ops.views import Snapshot
+from fixionmail.ops.views.snapshot import Snapshot
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC).timestamp()
 HOUR, DAY = 3600, 86_400

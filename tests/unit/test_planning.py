@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import uuid4
 
 from fixionmail.loops.scheduler import plan_subscriber
-from fixionmail.models import DueSubscriber, PlannedJob
+from fixionmail.models.jobs import DueSubscriber, PlannedJob
 
 LEAD = timedelta(minutes=30)
 

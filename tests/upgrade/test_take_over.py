@@ -14,7 +14,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from fixionmail.errors import DatabaseError
-from fixionmail.models import Verdict
+from fixionmail.models.verdict import Verdict
 from fixionmail.store import Store, migrations
 from fixionmail.store.direct import DirectTransport
 from tests.commands import run

@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from fixionmail.models import Verdict
+from fixionmail.models.verdict import Verdict
 from fixionmail.web.rates import MOST_CLIENTS, Rates
 from tests.web.conftest import Web
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fixionmail.errors import FixionMailError, InputError
 from fixionmail.mail.resend import Resend
-from fixionmail.models import DeliveryChange, DeliveryRecord
+from fixionmail.models.deliveries import DeliveryChange, DeliveryRecord
 from fixionmail.ops.actions.action import Action, Change, Order, Seen, as_named
 from fixionmail.ops.actions.hands import Hands
 from fixionmail.ops.deliveries import look_up, may_have_gone_out

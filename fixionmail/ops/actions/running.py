@@ -12,7 +12,7 @@ from fixionmail.errors import InputError
 from fixionmail.ops.actions.action import Action, Order
 from fixionmail.ops.actions.hands import Hands
 from fixionmail.ops.actions.registry import action as named
-from fixionmail.ops.views import Preview, Progress
+from fixionmail.ops.views.findings import Preview, Progress
 
 SAMPLES = 10
 NAMED_TARGETS = 20

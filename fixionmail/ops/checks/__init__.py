@@ -14,7 +14,8 @@ from fixionmail.ops.checks.rows import check as check_rows
 from fixionmail.ops.checks.scene import Machine, Scene
 from fixionmail.ops.checks.workers import check as check_workers
 from fixionmail.ops.checks.writing import check as check_writing
-from fixionmail.ops.views import Finding, Snapshot
+from fixionmail.ops.views.findings import Finding
+from fixionmail.ops.views.snapshot import Snapshot
 
 __all__ = ["Machine", "find"]
 

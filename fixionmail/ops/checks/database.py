@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from fixionmail.ops.checks.redis import skew
 from fixionmail.ops.checks.scene import SKEW_SECONDS, Scene
-from fixionmail.ops.views import Cure, DatabaseView, Finding, Harm
+from fixionmail.ops.views.database import DatabaseView
+from fixionmail.ops.views.findings import Cure, Finding, Harm
 
 _SLOW_SECONDS = 1.0
 _CROWDED = 0.9

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator
 from datetime import datetime
 
-from fixionmail.models import Witness, is_story_line
+from fixionmail.models.operations import Witness, is_story_line
 from fixionmail.ops.checks.scene import LATE_AFTER, Scene, many, span
-from fixionmail.ops.views import Cure, DeliveriesView, Finding, Harm, LineView
+from fixionmail.ops.views.database import DeliveriesView, LineView
+from fixionmail.ops.views.findings import Cure, Finding, Harm
 
 _KEY_WORDS = re.compile(r"api.?key|authentication|unauthorized|permission|\b40[13]\b", re.IGNORECASE)
 _QUOTA_WORDS = re.compile(r"quota|rate.?limit|too many|\b429\b", re.IGNORECASE)

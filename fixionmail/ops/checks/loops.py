@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fixionmail.ops.checks.scene import STALLED_AFTER, Scene, many
-from fixionmail.ops.views import Cure, Finding, Harm, LoopView, ProcessView, SwitchView
+from fixionmail.ops.views.database import LoopView, ProcessView, SwitchView
+from fixionmail.ops.views.findings import Cure, Finding, Harm
 
 _PAUSED_BY_SETTING = "SCHEDULER_PAUSED"
 _WORK = {"scheduler": "no story is planned and nobody rings for jobs", "delivery": "no mail goes out"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fixionmail.ops.checks.scene import Machine, Scene, many
-from fixionmail.ops.views import Cure, Finding, Harm
+from fixionmail.ops.views.findings import Cure, Finding, Harm
 from fixionmail.processes.fleet import ProcessLook
 from fixionmail.processes.keeper import BACKING_OFF, CRASH_LOOPING, FAILED
 

@@ -13,7 +13,8 @@ from fixionmail.ops.checks.scene import (
     Scene,
     many,
 )
-from fixionmail.ops.views import Cure, Finding, Harm, QueueView
+from fixionmail.ops.views.findings import Cure, Finding, Harm
+from fixionmail.ops.views.redis import QueueView
 
 
 def check(scene: Scene) -> Iterator[Finding]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fixionmail.ops.checks.scene import SKEW_SECONDS, Scene, many, span
-from fixionmail.ops.views import Cure, Finding, Harm, RedisView
+from fixionmail.ops.views.findings import Cure, Finding, Harm
+from fixionmail.ops.views.redis import RedisView
 
 _FULL = 0.9
 _SLOW_SECONDS = 1.0

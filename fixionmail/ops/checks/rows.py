@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fixionmail.models import DuplicateFinding
+from fixionmail.models.deliveries import DuplicateFinding
 from fixionmail.ops.checks.scene import Scene, many
-from fixionmail.ops.views import Cure, DeliveriesView, Finding, Harm
+from fixionmail.ops.views.database import DeliveriesView
+from fixionmail.ops.views.findings import Cure, Finding, Harm
 
 _REPAIR = "repair-duplicates"
 _SECOND_MAILS = {

@@ -6,7 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from fixionmail.ops.views import Cure, DeliveriesView, LoopView, QueueView, RedisView, Snapshot, WorkerView
+from fixionmail.ops.views.database import DeliveriesView, LoopView
+from fixionmail.ops.views.findings import Cure
+from fixionmail.ops.views.redis import QueueView, RedisView, WorkerView
+from fixionmail.ops.views.snapshot import Snapshot
 from fixionmail.processes.fleet import ProcessLook
 
 LATE_AFTER = timedelta(minutes=2)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from fixionmail.jobs.names import QUEUES
 from fixionmail.ops.checks.scene import START_WORKER, Scene, many, span
-from fixionmail.ops.views import Cure, ExecutionView, Finding, Harm, WorkerHealth, WorkerView
+from fixionmail.ops.views.findings import Cure, Finding, Harm
+from fixionmail.ops.views.redis import ExecutionView, WorkerHealth, WorkerView
 
 
 def check(scene: Scene) -> Iterator[Finding]:

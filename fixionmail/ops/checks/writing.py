@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from fixionmail.models import BUDGET_LINE, is_story_line
+from fixionmail.models.operations import BUDGET_LINE, is_story_line
 from fixionmail.ops.checks.scene import Scene
-from fixionmail.ops.views import Cure, Finding, Harm, LineView
+from fixionmail.ops.views.database import LineView
+from fixionmail.ops.views.findings import Cure, Finding, Harm
 
 _KEY_WORDS = re.compile(r"\b(?:401|403)\b|api.?key|credit|\b404\b", re.IGNORECASE)
 _AUTOMATIC = "each waiting story is tried again within five minutes of the pause's end"

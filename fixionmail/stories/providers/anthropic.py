@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from fixionmail.models import Usage
+from fixionmail.models.stories import Usage
 from fixionmail.stories.model import Answer, Failure, ModelError, Prompt
 from fixionmail.stories.providers import reading
 from fixionmail.stories.providers.endpoint import Endpoint

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count, product
 from math import prod
 
-from fixionmail.models import Brief, Story
+from fixionmail.models.stories import Brief, Story
 from fixionmail.stories.desk import Desk
 from fixionmail.stories.tale.cast import HE, SHE, Person, invent, lead, read_character
 from fixionmail.stories.tale.dice import Dice

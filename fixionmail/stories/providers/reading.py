@@ -10,7 +10,7 @@ from typing import Protocol
 import httpx2
 
 from fixionmail import deadline
-from fixionmail.models import Usage
+from fixionmail.models.stories import Usage
 from fixionmail.stories.model import NOTHING_BILLED, Failure, ModelError
 
 MOST_CHARACTERS = 60_000

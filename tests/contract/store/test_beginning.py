@@ -8,7 +8,8 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from fixionmail.errors import DatabaseError
-from fixionmail.models import Outcome, Verdict
+from fixionmail.models.mail import Outcome
+from fixionmail.models.verdict import Verdict
 from tests.contract.store.world import World, now
 
 

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from fixionmail.models import Brief, CastMember, Story, Verdict
+from fixionmail.models.stories import Brief, CastMember, Story
+from fixionmail.models.verdict import Verdict
 from tests.contract.store.world import TAKEN, TODAY, World
 
 CAST = (CastMember(name="Ada", role="keeper"), CastMember(name="Ben", role="fisher"))

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import psycopg
 
-from fixionmail.models import Verdict
+from fixionmail.models.verdict import Verdict
 from fixionmail.store import Store
 from fixionmail.store.direct import DirectTransport
 from tests.contract.store.world import World, new_subscriber, planned

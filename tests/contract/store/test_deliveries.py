@@ -12,7 +12,9 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
-from fixionmail.models import DeliveryChange, DeliveryRecord, Outcome, Verdict
+from fixionmail.models.deliveries import DeliveryChange, DeliveryRecord
+from fixionmail.models.mail import Outcome
+from fixionmail.models.verdict import Verdict
 from tests.commands import until
 from tests.contract.store.world import HOUR, TODAY, World, now
 

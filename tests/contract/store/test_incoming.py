@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from fixionmail.models import Outcome, ProviderEvent, Verdict
+from fixionmail.models.mail import Outcome, ProviderEvent
+from fixionmail.models.verdict import Verdict
 from tests.contract.store.world import HOUR, TODAY, World, now, planned
 
 FOLDED = {

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from fixionmail.models import LeaseView
+from fixionmail.models.jobs import LeaseView
 from tests.contract.store.world import TODAY, World, now, planned
 
 

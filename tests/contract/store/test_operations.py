@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from fixionmail.models import OperationsRow, Outcome
+from fixionmail.models.mail import Outcome
+from fixionmail.models.operations import OperationsRow
 from fixionmail.ops.database_look import look
 from tests.contract.store.world import HOUR, TODAY, World, new_subscriber, now
 

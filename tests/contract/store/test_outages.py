@@ -22,7 +22,8 @@ from fixionmail.errors import (
     DatabaseUnreachableError,
     FixionMailError,
 )
-from fixionmail.models import Outcome, Verdict
+from fixionmail.models.mail import Outcome
+from fixionmail.models.verdict import Verdict
 from fixionmail.store import Store
 from fixionmail.store.direct import DirectTransport
 from fixionmail.store.rpc import RpcTransport

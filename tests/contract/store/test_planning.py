@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from fixionmail.models import Planned, PlannedJob
+from fixionmail.models.jobs import Planned, PlannedJob
 from tests.contract.store.world import HOUR, TODAY, World, due, now, planned
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from fixionmail.models import Outcome, Verdict
+from fixionmail.models.mail import Outcome
+from fixionmail.models.verdict import Verdict
 from tests.contract.store.world import World
 
 

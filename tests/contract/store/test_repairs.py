@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid_utils.compat import uuid7
 
-from fixionmail.models import SecondDelivery
+from fixionmail.models.deliveries import SecondDelivery
 from tests.contract.store.world import World
 
 WHO = {"by": "ada", "host": "here", "reason": "a test"}

@@ -6,7 +6,8 @@ import zlib
 
 from uuid_utils.compat import uuid7
 
-from fixionmail.models import Outcome, Verdict
+from fixionmail.models.mail import Outcome
+from fixionmail.models.verdict import Verdict
 from tests.contract.store.world import TODAY, World
 
 

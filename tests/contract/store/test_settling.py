@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from fixionmail.models import Outcome, Verdict
+from fixionmail.models.mail import Outcome
+from fixionmail.models.verdict import Verdict
 from tests.contract.store.world import TODAY, World, now
 
 NOTHING_SENT = [Outcome.UNAUTHORIZED, Outcome.RATE_LIMITED, Outcome.QUOTA]

@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from fixionmail.models import Admission, FinishedStep, RequestEnd, SpendingRow, Usage, Verdict
+from fixionmail.models.stories import Admission, FinishedStep, RequestEnd, SpendingRow, Usage
+from fixionmail.models.verdict import Verdict
 from fixionmail.store.writing import Ask, Limits
 from tests.contract.store.world import TAKEN, World
 

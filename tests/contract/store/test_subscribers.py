@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 from uuid_utils.compat import uuid7
 
-from fixionmail.models import Subscriber, Verdict
+from fixionmail.models.subscribers import Subscriber
+from fixionmail.models.verdict import Verdict
 from tests.contract.store.world import HOUR, TODAY, World, due, new_subscriber, now, planned
 
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 from uuid_utils.compat import uuid7
 
-from fixionmail.models import Outcome, Verdict
+from fixionmail.models.mail import Outcome
+from fixionmail.models.verdict import Verdict
 from tests.contract.store.world import TODAY, World
 
 STEPS = 80

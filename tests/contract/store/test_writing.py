@@ -8,7 +8,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from fixionmail.errors import DatabaseError
-from fixionmail.models import Verdict
+from fixionmail.models.verdict import Verdict
 from tests.contract.store.world import STORY, TODAY, World, now
 
 

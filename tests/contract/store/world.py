@@ -12,18 +12,11 @@ import psycopg
 from psycopg.rows import dict_row
 from uuid_utils.compat import uuid7
 
-from fixionmail.models import (
-    Begun,
-    Claim,
-    DueSubscriber,
-    MailAnswer,
-    NewSubscriber,
-    Opened,
-    Outcome,
-    PlannedJob,
-    Story,
-    Verdict,
-)
+from fixionmail.models.jobs import Claim, DueSubscriber, PlannedJob
+from fixionmail.models.mail import Begun, MailAnswer, Opened, Outcome
+from fixionmail.models.stories import Story
+from fixionmail.models.subscribers import NewSubscriber
+from fixionmail.models.verdict import Verdict
 from fixionmail.schedule import Due
 from fixionmail.store import Store
 from fixionmail.store.mail import MailLine

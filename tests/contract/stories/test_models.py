@@ -11,7 +11,7 @@ import pytest
 
 from fixionmail import deadline
 from fixionmail.errors import DeadlineExceededError
-from fixionmail.models import Usage
+from fixionmail.models.stories import Usage
 from fixionmail.stories.model import NOTHING_BILLED, Answer, Failure, ModelError, Prompt
 from fixionmail.stories.prompts import plan_prompt
 from fixionmail.stories.providers.reading import MOST_CHARACTERS

@@ -12,7 +12,8 @@ import pytest
 
 from fixionmail import deadline
 from fixionmail.errors import DeadlineExceededError, PostponedError, StoryError, UnfitStoryError
-from fixionmail.models import BUDGET_LINE, Brief, CastMember, RequestEnd, Story
+from fixionmail.models.operations import BUDGET_LINE
+from fixionmail.models.stories import Brief, CastMember, RequestEnd, Story
 from fixionmail.store.writing import Ask
 from fixionmail.stories import generate
 from fixionmail.stories.desk import Desk

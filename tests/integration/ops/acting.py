@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fixionmail.ops import actions
 from fixionmail.ops.actions import Hands, Order
-from fixionmail.ops.views import Preview
+from fixionmail.ops.views.findings import Preview
 from fixionmail.subscribers.service import Operator
 
 ORDER = Order(operator=Operator(name="ada", host="here"), reason="a test")

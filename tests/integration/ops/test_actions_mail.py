@@ -13,7 +13,7 @@ from redis import Redis
 from uuid_utils.compat import uuid7
 
 from fixionmail.errors import FixionMailError, InputError
-from fixionmail.models import Outcome
+from fixionmail.models.mail import Outcome
 from fixionmail.ops import actions
 from fixionmail.ops.actions import Hands
 from fixionmail.settings import Settings

@@ -17,7 +17,7 @@ from rq.worker import SimpleWorker
 from fixionmail.jobs.worker import enqueue_many
 from fixionmail.ops.connection import RedisReader
 from fixionmail.ops.job_detail import detail
-from fixionmail.ops.views import JobDetail
+from fixionmail.ops.views.jobs import JobDetail
 from tests.integration.worker.functions import HERE
 from tests.integration.worker.jobs import new, status
 from tests.integration.worker.waiting import eventually

@@ -18,7 +18,7 @@ from rq.worker import SimpleWorker
 from fixionmail.jobs.worker import drain_worker, enqueue_many, pause_queue
 from fixionmail.ops.connection import RedisReader
 from fixionmail.ops.redis_look import RedisLook, look
-from fixionmail.ops.views import ExecutionView, QueueView, WorkerHealth, WorkerView
+from fixionmail.ops.views.redis import ExecutionView, QueueView, WorkerHealth, WorkerView
 from tests.integration.worker.functions import HERE
 from tests.integration.worker.jobs import new, notes
 from tests.integration.worker.waiting import eventually

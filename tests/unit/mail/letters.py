@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from hypothesis import strategies as st
 
 from fixionmail.mail.render import Mail, Sender, render
-from fixionmail.models import Letter
+from fixionmail.models.mail import Letter
 
 SENDER = Sender(address="FixionMail <stories@example.com>", base_url="https://fixion.example.com")
 BODY = (

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fixionmail.mail.outbox import Outbox
-from fixionmail.models import MailAnswer, Outcome
+from fixionmail.models.mail import MailAnswer, Outcome
 
 REPOSITORY = Path(__file__).parents[3]
 PATIENCE_SECONDS = 30

@@ -30,7 +30,7 @@ from fixionmail.errors import MailError
 from fixionmail.mail.mime import message_text
 from fixionmail.mail.outbox import Outbox
 from fixionmail.mail.render import Mail, Sender, render, request_body
-from fixionmail.models import MailAnswer, Outcome
+from fixionmail.models.mail import MailAnswer, Outcome
 from tests.unit.mail.letters import SENDER, hostile_text, letter, mails
 from tests.unit.mail.outbox_user import OutboxUser, Request
 

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from fixionmail.ops.views import (
-    CostView,
+from fixionmail.ops.views.database import (
     DatabaseView,
     DeliveriesView,
     FunnelView,
     LoopView,
     ModeView,
     ProcessView,
-    QueueView,
-    RedisView,
-    Section,
-    Snapshot,
-    Target,
-    WorkerHealth,
-    WorkerView,
 )
+from fixionmail.ops.views.redis import QueueView, RedisView, WorkerHealth, WorkerView
+from fixionmail.ops.views.section import Section, Target
+from fixionmail.ops.views.snapshot import CostView, Snapshot
 
 NOW = datetime(2031, 5, 14, 12, 0, tzinfo=UTC)
 

@@ -10,15 +10,10 @@ import pytest
 
 from fixionmail.ops.checks import Machine, find
 from fixionmail.ops.checks.scene import many, span
-from fixionmail.ops.views import (
-    Finding,
-    Harm,
-    QueueView,
-    Section,
-    Snapshot,
-    WorkerHealth,
-    WorkerView,
-)
+from fixionmail.ops.views.findings import Finding, Harm
+from fixionmail.ops.views.redis import QueueView, WorkerHealth, WorkerView
+from fixionmail.ops.views.section import Section
+from fixionmail.ops.views.snapshot import Snapshot
 from fixionmail.processes.fleet import ProcessLook
 from tests.unit.ops.looks import NOW, well
 

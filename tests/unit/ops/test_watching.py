@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from fixionmail.ops.views import Cure, Finding, Harm
+from fixionmail.ops.views.findings import Cure, Finding, Harm
 from fixionmail.ops.watching import Watch
 
 NOW = datetime(2031, 5, 14, tzinfo=UTC)

@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 
 from fixionmail.ops import checks
-from fixionmail.ops.views import Finding, LineView, Section
+from fixionmail.ops.views.database import LineView
+from fixionmail.ops.views.findings import Finding
+from fixionmail.ops.views.section import Section
 from tests.unit.ops.looks import NOW, well
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from uuid import UUID
 
-from fixionmail.models import Brief
+from fixionmail.models.stories import Brief
 
 FIRST_DAY = date(2026, 11, 24)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixionmail.models import Brief
+from fixionmail.models.stories import Brief
 from fixionmail.stories.clean import clean_text
 from fixionmail.stories.desk import Desk
 from fixionmail.stories.gates import LONGEST_TITLE, is_refusal, text_problems, text_results, title_problem

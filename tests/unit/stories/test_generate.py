@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fixionmail.errors import StoryError
-from fixionmail.models import Brief, Story
+from fixionmail.models.stories import Brief, Story
 from fixionmail.settings import Settings
 from fixionmail.stories import generate, writer_for
 from fixionmail.stories.desk import Desk

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fixionmail
-from fixionmail.models import Story
+from fixionmail.models.stories import Story
 from fixionmail.settings import Settings
 from fixionmail.stories import generate, writer_for
 from fixionmail.stories.desk import Desk

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixionmail.models import CastMember
+from fixionmail.models.stories import CastMember
 from fixionmail.stories.plan import Plan, UnfitAnswerError, read_plan
 from tests.unit.stories.briefs import brief
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from fixionmail.errors import SettingsError
-from fixionmail.models import Usage
+from fixionmail.models.stories import Usage
 from fixionmail.settings import Settings
 from fixionmail.stories import writer_for
 from fixionmail.stories.fallback import WithFallback

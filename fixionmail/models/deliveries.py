@@ -1,0 +1,108 @@
+"""Deliveries as operators see and change them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from fixionmail.models.verdict import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """A delivery as people see it. ``address`` is where it went, or would go now."""
+
+    delivery_id: UUID
+    user_id: UUID
+    address: str
+    local_date: date
+    due_at: datetime
+    send_until: datetime
+    state: str
+    reason: str
+    generation: int
+    provider_id: str | None
+    sent_at: datetime | None
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryPage:
+    """Deliveries, newest due first. ``bounded``: older ones were not searched."""
+
+    deliveries: tuple[Delivery, ...]
+    bounded: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Membership:
+    """A mail request that a delivery was in, and what came of it for this delivery."""
+
+    batch_id: UUID
+    state: str
+    key: str | None
+    count: int
+    attempts: int
+    live: bool
+    outcome: str | None
+    provider_id: str | None
+    last_status: int | None
+    last_error: str
+    first_used_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditRow:
+    """Something put on record."""
+
+    at: datetime
+    actor: str
+    host: str
+    action: str
+    reason: str
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryRecord:
+    """All that is known about one delivery. ``job_error`` is the last one of its story's job."""
+
+    delivery: Delivery
+    job_id: UUID
+    job_state: str
+    job_attempt: int
+    job_error: str
+    batches: tuple[Membership, ...]
+    audit: tuple[AuditRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryChange:
+    """OK, ALREADY, CHANGED, REFUSED with the reason, or GONE; ``state`` is the delivery's now."""
+
+    verdict: Verdict
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DuplicateFinding:
+    """A second mail, or what could hide one. ``subject`` is the id of what is meant, or the constraint's name."""
+
+    kind: str
+    subject: str
+    delivery_ids: tuple[UUID, ...]
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondDelivery:
+    """A delivery beside another one, ``keeps``, of the same story or of the same subscriber and date."""
+
+    delivery_id: UUID
+    keeps: UUID
+    state: str
+    why: str
