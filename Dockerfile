@@ -7,6 +7,12 @@ COPY supabase supabase
 RUN python -m venv /opt/fixionmail \
  && /opt/fixionmail/bin/pip install --no-cache-dir --constraint constraints.txt .
 
+# Catches the mail of a deployment that is played with; only compose.yaml asks for it, and no other target has it.
+FROM build AS catcher
+COPY tests/standins tests/standins
+USER nobody
+ENTRYPOINT ["/opt/fixionmail/bin/python", "-m", "tests.standins.catcher"]
+
 FROM python:3.12-slim
 RUN useradd --create-home fixionmail && install --directory --owner=fixionmail /home/fixionmail/data
 COPY --from=build /opt/fixionmail /opt/fixionmail

@@ -169,6 +169,8 @@ def _apply_missing(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
                 done.append(migration.name)
     _refuse_strangers(_compare(_applied(connection)))
     takeover.schedule_all(connection, datetime.now(UTC))
+    if done:
+        connection.execute("notify pgrst, 'reload schema'")  # a PostgREST of one's own; Supabase's sees for itself
     return tuple(done)
 
 

@@ -66,6 +66,13 @@ class TestMigrating:
         assert [process.returncode for process in processes] == [0, 0, 0]
         assert sorted(name for applied in outcomes for name in applied) == list(ALL)
 
+    def test_lets_a_postgrest_see_the_new_functions(self, empty_database: str) -> None:
+        with psycopg.connect(empty_database, autocommit=True) as connection:
+            connection.execute("listen pgrst")
+            migrations.migrate(empty_database)
+            migrations.migrate(empty_database)
+            assert [note.payload for note in connection.notifies(timeout=0.1)] == ["reload schema"]
+
     def test_records_the_checksum_of_each(self, empty_database: str) -> None:
         migrations.migrate(empty_database)
         recorded = run(empty_database, "select checksum from fixionmail_migrations order by version")

@@ -53,8 +53,10 @@ class ResendStandIn:
         ledger_file: where every mail accepted is appended as one line of JSON.
         keep_bodies: whether the ledger keeps HTML and text.
         webhooks: how events travel.
+        webhook_secret: what they are signed with; None: a new one.
         seed: for everything random.
-        port: TCP port on 127.0.0.1; 0 picks a free one.
+        port: TCP port; 0 picks a free one.
+        host: where it listens.
     """
 
     def __init__(
@@ -69,8 +71,10 @@ class ResendStandIn:
         ledger_file: Path | None = None,
         keep_bodies: bool = False,
         webhooks: WebhookPlan | None = None,
+        webhook_secret: str | None = None,
         seed: int | None = None,
         port: int = 0,
+        host: str = "127.0.0.1",
     ) -> None:
         self.api_key = api_key
         self.sending_key = sending_key
@@ -80,7 +84,9 @@ class ResendStandIn:
         self.rate = RateLimit(rate_limit, self.clock)
         self.quotas = Quotas(daily_quota, monthly_quota, self.clock)
         self.ledger = Ledger(ledger_file)
-        self.webhooks = Webhooks(new_secret(), webhooks or WebhookPlan(), self.clock, seed=seed)
+        self.webhooks = Webhooks(
+            webhook_secret or new_secret(), webhooks or WebhookPlan(), self.clock, seed=seed
+        )
         self.answers: Counter[str] = Counter()
         self._keep_bodies = keep_bodies
         self._keys = IdempotencyKeys(self.clock)
@@ -89,7 +95,7 @@ class ResendStandIn:
         self._arrivals: list[float] = []
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        self._server = HttpServer(self._answer, port=port)
+        self._server = HttpServer(self._answer, port=port, host=host)
 
     @property
     def url(self) -> str:

@@ -70,11 +70,13 @@ class WebhookPlan:
 
     Args:
         url: where they are posted; None: nowhere.
+        host: the host they are posted for; None: that of the URL.
         delay: seconds from the event to its first post, at least and at most.
         twice: how often an event is posted a second time, with the same message id.
     """
 
     url: str | None = None
+    host: str | None = None
     delay: tuple[float, float] = (0.0, 0.0)
     twice: float = 0.0
 
@@ -140,7 +142,7 @@ class Webhooks:
         )
 
     def _run(self) -> None:
-        with httpx.Client(timeout=10, verify=False) as client:  # loopback only: no certificates to load
+        with httpx.Client(timeout=10, verify=False) as client:  # plain HTTP only: no certificates to load
             while (post := self._next()) is not None:
                 accepted = self._post(client, post)
                 with self._changed:
@@ -171,6 +173,7 @@ class Webhooks:
             "svix-id": post.id,
             "svix-timestamp": str(timestamp),
             "svix-signature": signature(self.secret, post.id, timestamp, post.body),
+            **({"host": self.plan.host} if self.plan.host else {}),
         }
         try:
             return client.post(str(self.plan.url), content=post.body, headers=headers).is_success

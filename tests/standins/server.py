@@ -61,15 +61,16 @@ def json_reply(status: int, value: object, headers: Mapping[str, str] | None = N
 
 
 class HttpServer:
-    """Serves ``application`` on 127.0.0.1 from its own threads until closed.
+    """Serves ``application`` from its own threads until closed.
 
     Args:
         application: answers each request; called from many threads at once.
         port: TCP port; 0 picks a free one.
+        host: where it listens.
     """
 
-    def __init__(self, application: Application, *, port: int = 0) -> None:
-        self._server = _ThreadedServer(("127.0.0.1", port), application)
+    def __init__(self, application: Application, *, port: int = 0, host: str = "127.0.0.1") -> None:
+        self._server = _ThreadedServer((host, port), application)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
