@@ -1,4 +1,4 @@
-"""What every command that looks at Redis has: which Redis, and looking again until Ctrl+C."""
+"""What commands that look have in common: which Redis, and looking again until Ctrl+C."""
 
 from __future__ import annotations
 
@@ -85,16 +85,23 @@ def show(
         while True:
             print_json(look()[0], on_one_line=True)
             time.sleep(WATCH_SECONDS)
-    _keep_showing(look)
+    _keep_showing(lambda: look()[1])
 
 
-def _keep_showing(look: Callable[[], tuple[Mapping[str, Any], RenderableType]]) -> NoReturn:
+def _keep_showing(look: Callable[[], RenderableType]) -> NoReturn:
+    """Show what ``look`` returns again and again: in its place in a terminal, one below the other elsewhere."""
     from rich.live import Live
 
-    with Live(look()[1], console=console(), auto_refresh=False) as live:
+    screen = console()
+    if not screen.is_terminal:
+        while True:
+            screen.print(look(), "")
+            screen.file.flush()
+            time.sleep(WATCH_SECONDS)
+    with Live(look(), console=screen, auto_refresh=False) as live:
         while True:
             time.sleep(WATCH_SECONDS)
-            live.update(look()[1], refresh=True)
+            live.update(look(), refresh=True)
 
 
 def age(moment: datetime | None, now: datetime) -> str:

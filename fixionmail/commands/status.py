@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from fixionmail.commands.output import AsJson, print_json
+from fixionmail.commands.looking import Watch, show
+from fixionmail.commands.output import AsJson
 from fixionmail.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -16,37 +15,18 @@ if TYPE_CHECKING:
     from fixionmail.ops.status import Status
     from fixionmail.settings import Settings
 
-WATCH_SECONDS = 2.0
 
-
-def status(
-    as_json: AsJson = False,
-    watch: Annotated[
-        bool, typer.Option("--watch", help="Look again every two seconds, until Ctrl+C.")
-    ] = False,
-) -> None:
+def status(as_json: AsJson = False, watch: Watch = False) -> None:
     """Show mode, queues, workers, leaders, today's stories and where mail goes."""
-    from rich.console import Console
-    from rich.live import Live
-
     from fixionmail.settings import load_settings
 
     settings = load_settings()
-    if not watch:
+
+    def look() -> tuple[Mapping[str, Any], RenderableType]:
         seen = look_at(settings)
-        if as_json:
-            print_json(seen.to_json())
-        else:
-            Console().print(view(seen))
-        return
-    if as_json:
-        while True:
-            print_json(look_at(settings).to_json(), on_one_line=True)
-            time.sleep(WATCH_SECONDS)
-    with Live(view(look_at(settings)), auto_refresh=False) as live:
-        while True:
-            time.sleep(WATCH_SECONDS)
-            live.update(view(look_at(settings)), refresh=True)
+        return seen.to_json(), view(seen)
+
+    show(look, as_json=as_json, watch=watch)
 
 
 def look_at(settings: Settings) -> Status:

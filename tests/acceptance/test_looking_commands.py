@@ -182,6 +182,21 @@ def test_a_wrong_filter_is_exit_code_2(look: Looker) -> None:
     assert "There is no state 'lost'." in ended.err
 
 
+def test_watching_into_a_file_prints_one_look_below_the_other(redis: Redis, look: Looker) -> None:
+    three_jobs(redis)
+    look.home.mkdir()
+    words = ("queues", "list", "--watch", "--redis-url", look.url)
+    file = look.home / "looks"
+    with (
+        file.open("w") as out,
+        subprocess.Popen(command(*words), env=environment(look.home), stdout=out) as watching,
+    ):
+        until(lambda: file.read_text().count("reports") >= 2, "two looks")
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(20) == 130
+    assert "\x1b" not in file.read_text()
+
+
 def test_watching_prints_a_document_a_line_until_it_is_interrupted(redis: Redis, look: Looker) -> None:
     three_jobs(redis)
     look.home.mkdir()
