@@ -96,3 +96,14 @@ class StoryJobRow:
     email: str
     delivery_id: str
     delivery_state: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoryJobSeen:
+    """A story job as somebody sees it who is about to change it; ``seen`` is what the change is compared with."""
+
+    job_id: UUID
+    state: str
+    attempt: int
+    max_attempts: int
+    seen: str

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fixionmail.store.decisions import Decisions
 from fixionmail.store.deliveries import Deliveries
 from fixionmail.store.incoming import Incoming
 from fixionmail.store.jobs import StoryJobs
@@ -37,6 +38,7 @@ class Store:
     transport: Transport
     leases: Leases
     jobs: StoryJobs
+    decisions: Decisions
     deliveries: Deliveries
     subscribers: Subscribers
     incoming: Incoming
@@ -54,6 +56,7 @@ class Store:
             transport=transport,
             leases=Leases(call),
             jobs=StoryJobs(call),
+            decisions=Decisions(call),
             deliveries=Deliveries(call),
             subscribers=Subscribers(call),
             incoming=Incoming(call),

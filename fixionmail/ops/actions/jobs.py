@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
-from uuid import UUID
 
-from fixionmail.jobs.dispatch import QueueDispatcher
 from fixionmail.jobs.names import SEND_MAIL, WRITE_STORY
 from fixionmail.jobs.operating.hand import JobSeen
 from fixionmail.jobs.worker import scripts
+from fixionmail.ops.actions import stories
 from fixionmail.ops.actions.action import Action, Order, Seen
 from fixionmail.ops.actions.hands import Hands
 
@@ -61,6 +60,23 @@ def _leaves_dependents(hands: Hands, seen: Mapping[str, Seen]) -> Sequence[str]:
     return ("Jobs that wait for one of these will wait for ever.",)
 
 
+def _ends_stories(hands: Hands, seen: Mapping[str, Seen]) -> Sequence[str]:
+    count = sum(map(stories.is_story, seen.values()))
+    ended = (f"{count:,} of these are stories, which will not be written until they are requeued.",)
+    return (*_leaves_dependents(hands, seen), *(ended if count else ()))
+
+
+def _is_rung_again(hands: Hands, seen: Mapping[str, Seen]) -> Sequence[str]:
+    count = sum(WRITE_STORY in each.words for each in seen.values()) if hands.has_database else 0
+    again = (
+        f"{count:,} of these ring for stories: those still wanted are rung for again; to end one, cancel it.",
+    )
+    return (*_leaves_dependents(hands, seen), *(again if count else ()))
+
+
+_REQUEUE, _CANCEL = partial(_change, "requeue"), partial(_change, "cancel")
+
+
 def _stop(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
     return {target: hands.call(partial(hands.redis.stop_job, target)) for target in chunk}
 
@@ -103,58 +119,33 @@ def _repair(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str
     return dict(zip(ids, words, strict=True)) | ({POLICY: "done"} if POLICY in chunk else {})
 
 
-def _look_at_unrung(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
-    return {target: Seen(state="", words=target) for target in (targets or ("everything that is announced",))}
-
-
-def _ring(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
-    """Ring for these story jobs, or for all that are announced and not picked up, and for mail."""
-    settings = hands.settings
-    ids = [UUID(target.removeprefix("story-")) for target in chunk if _is_story(target)]
-    if len(ids) < len(chunk):
-        ids = list(hands.store.operations.waiting_jobs())
-    bell = QueueDispatcher(
-        hands.redis_url or "",
-        story_timeout=settings.story_job_timeout_seconds,
-        mail_timeout=settings.email_job_timeout_seconds,
-    )
-    try:
-        hands.call(lambda: bell.ring_stories(ids))
-        hands.call(lambda: bell.ring_mail(1))
-    finally:
-        bell.close()
-    return dict.fromkeys(chunk, "done")
-
-
-def _is_story(target: str) -> bool:
-    try:
-        UUID(target.removeprefix("story-"))
-    except ValueError:
-        return False
-    return True
-
-
 JOB_ACTIONS = (
     Action(
         name="requeue",
         label="Requeue",
         about="jobs",
-        look=_look,
-        change=partial(_change, "requeue"),
+        look=stories.looking(_look),
+        change=stories.deciding(
+            stories.retry, in_redis=_REQUEUE, bells=stories.ringing(_REQUEUE), after=("ok", "already")
+        ),
         warn=_may_run_twice,
         command="fixionmail jobs requeue {targets}",
         chunk=200,
+        done=("done", "already"),
     ),
     Action(
         name="cancel",
         label="Cancel",
         about="jobs",
-        look=_look,
-        change=partial(_change, "cancel"),
-        warn=_leaves_dependents,
+        look=stories.looking(_look),
+        change=stories.deciding(
+            stories.cancel, in_redis=_CANCEL, bells=_CANCEL, after=("ok", "already", "ended")
+        ),
+        warn=_ends_stories,
         command="fixionmail jobs cancel {targets}",
         destructive=True,
         chunk=100,
+        done=("done", "already"),
     ),
     Action(
         name="delete",
@@ -162,7 +153,7 @@ JOB_ACTIONS = (
         about="jobs",
         look=_look,
         change=partial(_change, "delete"),
-        warn=_leaves_dependents,
+        warn=_is_rung_again,
         command="fixionmail jobs delete {targets}",
         destructive=True,
         chunk=100,
@@ -188,13 +179,5 @@ JOB_ACTIONS = (
         chunk=50,
         done=("done", "requeued", "removed", "put back", "kept", "sound"),
     ),
-    Action(
-        name="rering",
-        label="Ring again",
-        about="jobs",
-        look=_look_at_unrung,
-        change=_ring,
-        command="fixionmail jobs rering {targets}",
-        chunk=500,
-    ),
+    stories.RERING,
 )
