@@ -57,7 +57,7 @@ def list_(
 ) -> None:
     """List deliveries, newest due first. A search looks at the newest 5,000 of each state."""
     with opened_store() as store:
-        found, bounded = _listed(store, [str(name) for name in state or ()], search, limit + 1)
+        found, bounded = listed(store, [str(name) for name in state or ()], search, limit + 1)
     shown, more = found[:limit], len(found) > limit
     if as_json:
         print_json({"deliveries": [asdict(row) for row in shown], "more": more, "bounded": bounded})
@@ -166,7 +166,7 @@ def duplicates(
     raise typer.Exit(1 if found else 0)
 
 
-def _listed(store: Store, states: list[str], search: str | None, limit: int) -> tuple[list[Delivery], bool]:
+def listed(store: Store, states: list[str], search: str | None, limit: int) -> tuple[list[Delivery], bool]:
     """At most ``limit`` deliveries, and whether older ones were left out of the search."""
     found: list[Delivery] = []
     while True:
@@ -198,4 +198,4 @@ def _facts(record: DeliveryRecord) -> Iterator[tuple[str, str]]:
     error = f": {record.job_error}" if record.job_error else ""
     yield "job", clean(f"{record.job_id} is {record.job_state} after {record.job_attempt} attempts{error}")
     if row.state == State.UNCERTAIN:
-        yield "what to do", f"fixionmail deliveries resolve {row.delivery_id} --from-provider --reason ..."
+        yield "what to do", f"fixionmail deliveries resolve {row.delivery_id} --from-provider"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -11,7 +12,6 @@ from uuid import UUID
 import typer
 
 from fixionmail.commands.delivery_changes import (
-    Ids,
     ask,
     change_each,
     fetched,
@@ -30,12 +30,21 @@ if TYPE_CHECKING:
 
 UNCERTAIN = "uncertain"
 
+Ids = Annotated[
+    list[UUID] | None, typer.Argument(metavar="[ID...]", help="Ids of deliveries.", show_default=False)
+]
+
 
 def resolve(
-    ids: Ids,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the audit log.", show_default=False)],
+    ids: Ids = None,
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Why, for the audit log; needed with --sent and --not-sent.")
+    ] = "",
     from_provider: Annotated[
-        bool, typer.Option("--from-provider", help="Ask Resend what it sent; may take minutes.")
+        bool,
+        typer.Option(
+            "--from-provider", help="Ask Resend what it sent; of all that are uncertain, if no ID is given."
+        ),
     ] = False,
     sent: Annotated[
         str | None, typer.Option(metavar="PROVIDER_ID", help="It was sent: Resend's id of the mail.")
@@ -51,15 +60,25 @@ def resolve(
 
     if [from_provider, sent is not None, not_sent].count(True) != 1:
         raise InputError("Say one of --from-provider, --sent PROVIDER_ID and --not-sent.")
-    if sent is not None and len(ids) > 1:
+    if not from_provider and not (ids and reason):
+        raise InputError("Name the deliveries and the --reason: this is your word, and goes on record.")
+    if sent is not None and len(ids or ()) > 1:
         raise InputError("--sent names one mail: resolve one delivery at a time.")
     with opened_store() as store:
-        known = fetched(store, ids)
+        known = fetched(store, ids or _all_uncertain(store))
         if from_provider:
-            outcomes = _from_provider(store, known, reason, yes=yes, as_json=as_json)
+            outcomes = _from_provider(
+                store, known, reason or "the provider was asked", yes=yes, as_json=as_json
+            )
         else:
             outcomes = _by_operator(store, known, sent, reason, yes=yes, as_json=as_json)
     tell(outcomes, as_json=as_json)
+
+
+def _all_uncertain(store: Store) -> list[UUID]:
+    from fixionmail.commands.deliveries import listed
+
+    return [row.delivery_id for row in listed(store, [UNCERTAIN], None, sys.maxsize)[0]]
 
 
 def _by_operator(

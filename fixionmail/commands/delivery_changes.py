@@ -64,8 +64,10 @@ def tell(outcomes: dict[UUID, DeliveryChange], *, as_json: bool) -> None:
     if as_json:
         rows = [{"delivery_id": delivery_id, **asdict(change)} for delivery_id, change in outcomes.items()]
         print_json({"outcomes": rows})
-    else:
+    elif outcomes:
         print_table(("delivery", "outcome"), ((str(i), _words(change)) for i, change in outcomes.items()))
+    else:
+        typer.echo("There is nothing to change.")
     done = sum(change.verdict in DONE for change in outcomes.values())
     raise typer.Exit(OK if done == len(outcomes) else PARTLY if done else PROBLEM)
 

@@ -222,6 +222,25 @@ class TestResolving:
         assert world.row("scheduled_deliveries", went_out)["provider_id"] == mail
         assert world.state("scheduled_deliveries", nowhere) == "uncertain"
 
+    def test_from_the_provider_without_ids_is_about_all_that_are_uncertain(
+        self, fixionmail: Fixionmail, world: World
+    ) -> None:
+        with ResendStandIn() as resend:
+            environment = {"RESEND_API_KEY": resend.api_key, "RESEND_API_URL": resend.url}
+            nothing = fixionmail("deliveries", "resolve", "--from-provider", **environment)
+            members = uncertain(world, 2)
+            all_of_them = fixionmail("deliveries", "resolve", "--from-provider", "--json", **environment)
+        assert (nothing.code, nothing.out) == (0, "There is nothing to change.\n")
+        assert set(outcomes(all_of_them)) == set(map(str, members))
+
+    @pytest.mark.parametrize("words", [["--not-sent"], [str(UUID(int=1)), "--not-sent"]], ids=str)
+    def test_by_word_of_the_operator_wants_ids_and_a_reason(
+        self, fixionmail: Fixionmail, words: list[str]
+    ) -> None:
+        ended = fixionmail("deliveries", "resolve", *words)
+        assert ended.code == 2
+        assert "Name the deliveries and the --reason" in ended.err
+
 
 class TestHolding:
     def test_keeps_mail_back_until_it_is_released(self, fixionmail: Fixionmail, world: World) -> None:
@@ -229,7 +248,7 @@ class TestHolding:
         ended = fixionmail("db", "hold", "--reason", "restored from last night")
         assert (ended.code, ended.out.startswith("Mail is held: ")) == (0, True)
         assert world.open().verdict is Verdict.PAUSED
-        (switch,) = world.store.upkeep.overview(TODAY).switches
+        (switch,) = world.store.operations.snapshot(TODAY).switches
         assert (switch.name, switch.reason) == ("mail_held", "restored from last night")
         assert fixionmail("db", "hold", "--reason", "again", "--json").json()["verdict"] == "already"
         assert fixionmail("db", "release", "--reason", "reconciled").code == 0
