@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 from redis import Redis
 
+from fixionmail.jobs.dispatch import QueueDispatcher
 from fixionmail.ops import actions
 from fixionmail.ops.checks import Machine, find
 from fixionmail.ops.snapshot import Observer
@@ -46,6 +48,12 @@ class Deployment:
     def findings(self, machine: Machine | None = None) -> dict[str, Finding]:
         """What is wrong, by kind."""
         return {finding.kind: finding for finding in find(self.look(), machine=machine)}
+
+    def ring(self, jobs: Sequence[UUID]) -> None:
+        """Ring for story jobs, as the scheduler does."""
+        bell = QueueDispatcher(self.redis_url, story_timeout=900, mail_timeout=120)
+        bell.ring_stories(jobs)
+        bell.close()
 
     def cure(self, finding: Finding, action: str) -> dict[str, int]:
         """Run the cure of that name that the finding offers; the outcomes, counted."""

@@ -8,15 +8,18 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from uuid import uuid4
 
 import pytest
 from redis import Redis
 from rq import Queue
 from rq.registry import FailedJobRegistry
 
+from fixionmail.jobs.names import story_job_id
 from fixionmail.ops.actions import Hands
-from fixionmail.ops.audit import DatabaseSide, audit
-from fixionmail.ops.connection import RedisReader
+from fixionmail.ops.audit import audit
+from fixionmail.ops.audit_database import database_side
+from fixionmail.ops.snapshot import Observer
 from fixionmail.ops.views.findings import Finding
 from tests.drills.conftest import Deployment
 from tests.drills.test_drills_05_to_13_work import rung, until
@@ -119,32 +122,30 @@ def test_a_worker_that_was_killed_and_whose_record_has_expired_is_taken_off_the_
 
 def test_a_job_that_the_database_does_not_know_is_removed(deployment: Deployment) -> None:
     (known,) = rung(deployment)
-    Queue("stories", connection=deployment.redis).enqueue(time.sleep, 0, job_id="odd")
-    side = DatabaseSide(
-        unknown=lambda ids: [each for each in ids if each != known], announced=lambda: iter(())
-    )
-    found = audited(deployment, side)["unknown-to-database"]
-    assert found.subjects == ("odd",)
+    odd = story_job_id(uuid4())
+    Queue("stories", connection=deployment.redis).enqueue(time.sleep, 0, job_id=odd)
+    found = audited(deployment)["unknown-to-database"]
+    assert found.subjects == (odd,)
     assert deployment.cure(found, "delete") == {"done": 1}
-    assert audited(deployment, side) == {}
+    assert audited(deployment) == {}
     assert deployment.redis.lrange("rq:queue:stories", 0, -1) == [known.encode()]
 
 
 def test_a_job_that_was_announced_and_is_in_no_queue_is_rung_again(deployment: Deployment) -> None:
     (job,) = rung(deployment)
     deployment.redis.flushall()
-    side = DatabaseSide(unknown=lambda ids: [], announced=lambda: iter([[job]]))
-    found = audited(deployment, side)["announced-not-rung"]
+    found = audited(deployment)["announced-not-rung"]
     assert found.subjects == (job,)
     deployment.cure(found, "rering")
-    assert audited(deployment, side) == {}
+    assert audited(deployment) == {}
     assert deployment.redis.lrange("rq:queue:stories", 0, -1) == [job.encode()]
 
 
-def audited(deployment: Deployment, database: DatabaseSide | None = None) -> dict[str, Finding]:
+def audited(deployment: Deployment) -> dict[str, Finding]:
     """What the audit finds, by kind."""
-    with closing(RedisReader(deployment.redis_url)) as reader:
-        *_, last = audit(reader, database)
+    with closing(Observer(redis_url=deployment.redis_url, settings=deployment.settings)) as observer:
+        *_, last = audit(observer.reader, database_side(observer), sleep=lambda seconds: None)
+    assert last.note == ""
     return {finding.kind: finding for finding in last.findings}
 
 

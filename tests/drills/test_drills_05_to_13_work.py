@@ -7,11 +7,9 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import UUID
 
 from rq.suspension import suspend
 
-from fixionmail.jobs.dispatch import QueueDispatcher
 from fixionmail.jobs.names import story_job_id
 from fixionmail.loops.runner import Loop, Report, Runner
 from fixionmail.ops.views.findings import Harm
@@ -29,9 +27,7 @@ def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None
 def rung(deployment: Deployment, count: int = 1) -> list[str]:
     """Story jobs that wait in both, since a while."""
     jobs = deployment.world.jobs(count)
-    bell = QueueDispatcher(deployment.redis_url, story_timeout=900, mail_timeout=120)
-    bell.ring_stories(jobs)
-    bell.close()
+    deployment.ring(jobs)
     deployment.world.change(
         "update story_jobs set created_at = created_at - interval '5 minutes', local_date = current_date"
     )
@@ -61,7 +57,7 @@ def test_drill_6_a_queue_without_a_worker_is_named_until_one_has_started(
         until(lambda: "queue-unserved" not in deployment.findings(), "a worker")
 
 
-def worker(deployment: Deployment, home: Path) -> AbstractContextManager[object]:
+def worker(deployment: Deployment, home: Path, **settings: str) -> AbstractContextManager[object]:
     assert deployment.settings.database_url is not None
     return commands.running(
         home,
@@ -69,6 +65,7 @@ def worker(deployment: Deployment, home: Path) -> AbstractContextManager[object]
         "worker",
         REDIS_URL=deployment.redis_url,
         DATABASE_URL=deployment.settings.database_url.get_secret_value(),
+        **settings,
     )
 
 
@@ -100,46 +97,6 @@ class TestDrill9:
         assert (finding.drill, finding.harm, finding.count) == (9, Harm.LOST, 1)
         deployment.cure(finding, "rering")
         assert deployment.redis.lrange("rq:queue:stories", 0, -1) == [job.encode()]
-
-
-class TestDrill10:
-    def test_a_job_that_fails_at_every_attempt_is_named_with_its_error(self, deployment: Deployment) -> None:
-        job = poisoned(deployment)
-        finding = deployment.findings()["job-poison"]
-        assert (finding.drill, finding.subjects) == (10, (job.removeprefix("story-"),))
-        assert finding.evidence[0] == f"{finding.subjects[0]}: 3 of 8 attempts: KeyError: 'hero'"
-        assert [cure.action for cure in finding.cures] == ["", "cancel", "requeue"]
-
-    def test_when_what_it_failed_at_is_mended_it_is_queued_again_and_ends_well(
-        self, deployment: Deployment, tmp_path: Path
-    ) -> None:
-        job = poisoned(deployment)
-        finding = deployment.findings()["job-poison"]
-        with worker(deployment, tmp_path):
-            until(lambda: "queue-unserved" not in deployment.findings(), "a worker")
-            assert deployment.cure(finding, "requeue") == {"done": 1}
-            until(lambda: "job-poison" not in deployment.findings(), "the story")
-        assert deployment.world.value("select count(*) from stories") == 1
-        assert deployment.redis.hget(f"rq:job:{job}", "status") == b"finished"
-
-    def test_it_can_be_taken_out_of_the_queue(self, deployment: Deployment) -> None:
-        job = poisoned(deployment)
-        assert deployment.cure(deployment.findings()["job-poison"], "cancel") == {"done": 1}
-        assert deployment.redis.hget(f"rq:job:{job}", "status") == b"canceled"
-
-
-def poisoned(deployment: Deployment) -> str:
-    """A story job that has failed three times, in both."""
-    (job,) = rung(deployment)
-    story_job = UUID(job.removeprefix("story-"))
-    jobs = deployment.world.store.jobs
-    for _ in range(3):
-        token = deployment.world.claimed(story_job)
-        jobs.fail(story_job, token=token, error="KeyError: 'hero'", retry_seconds=0)
-    deployment.redis.lrem("rq:queue:stories", 0, job)
-    deployment.redis.hset(f"rq:job:{job}", "status", "failed")
-    deployment.redis.zadd("rq:failed:stories", {job: time.time() + 500})
-    return job
 
 
 class TestDrill11:

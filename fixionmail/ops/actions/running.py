@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fixionmail.errors import InputError
+from fixionmail.errors import InputError, RedisUnreachableError
 from fixionmail.ops.actions.action import Action, Order
 from fixionmail.ops.actions.hands import Hands
 from fixionmail.ops.actions.registry import action as named
@@ -74,7 +74,7 @@ def run(
     wanted = named(previewed.action)
     todo = list(previewed.seen.items())
     paced = wanted.chunk > 1 and wanted.about in ("jobs", "redis") and hands.redis_url
-    away = hands.call(hands.redis.round_trip) if paced else 0.0
+    away = _distance(hands) if paced else 0.0
     size = min(wanted.chunk, max(1, int(rate))) if rate else wanted.chunk
     work = _Work(
         done=_place(cursor, len(todo)), size=size, away=away, largest=size if rate else LARGEST_CHUNK
@@ -100,6 +100,15 @@ def run(
                 "perhaps": list(work.under_way),
             },
         )
+
+
+def _distance(hands: Hands) -> float:
+    """Seconds to Redis and back; 0 while it is away, which is for the change to tell of, if it needs it."""
+    try:
+        seconds: float = hands.call(hands.redis.round_trip)
+    except RedisUnreachableError:
+        return 0.0
+    return seconds
 
 
 @dataclass
