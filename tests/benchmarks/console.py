@@ -1,34 +1,49 @@
 """The console on a terminal: launch to first data, key press to repaint, memory and CPU at a look every two seconds.
 
-``python -m tests.benchmarks.console [--redis-url URL]``; without a URL it looks at the deployment that pretends.
+    python -m tests.benchmarks.console [--redis-url URL | --jobs 1000000]
+
+Without either it looks at the deployment that pretends. With ``--jobs`` it looks at a Valkey of its own with so many
+jobs in 6 queues and 50 workers, and then once more from so far away that a look takes five seconds.
 """
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import os
 import pty
 import select
-import statistics
 import struct
 import subprocess
 import sys
 import tempfile
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import psutil
+from redis import Redis
+
+from tests.benchmarks.ops.distance import DistantProxy
+from tests.benchmarks.ops.seeding import seed
+from tests.integration.worker.servers import RedisServer
 
 ROWS, COLUMNS = 48, 160
-KEYS = 200
+KEYS, SLOW_KEYS, VIEWS = 200, 120, 40
 CPU_SECONDS = 20.0
 GIVE_UP_SECONDS = 20.0
+SLOW_SECONDS = 5.0
 FIRST_DATA = b"Queues"
 HOLDS_DATA = b"every"
 """Stands in the head of the screen once a look has come."""
+TELLS_AGE = b" old"
+"""Stands there while what is shown is older than it should be."""
+UP, DOWN, PAGE_UP, PAGE_DOWN = b"\x1b[A", b"\x1b[B", b"\x1b[5~", b"\x1b[6~"
 
 
 @dataclass
@@ -37,6 +52,7 @@ class Terminal:
 
     master: int
     process: subprocess.Popen[bytes]
+    began: float
 
     def read(self, seconds: float) -> bytes:
         """What it writes within so many seconds, at once when it writes."""
@@ -44,13 +60,13 @@ class Terminal:
         return os.read(self.master, 1 << 16) if ready else b""
 
     def until(self, words: bytes) -> float:
-        """Seconds until it has written these words."""
-        began, seen = time.perf_counter(), b""
+        """Read on until it has written these words; seconds since it was launched."""
+        asked, seen = time.perf_counter(), b""
         while words not in seen:
             seen += self.read(0.5)
-            if time.perf_counter() - began > GIVE_UP_SECONDS:
+            if time.perf_counter() - asked > GIVE_UP_SECONDS:
                 raise TimeoutError(words.decode())
-        return time.perf_counter() - began
+        return time.perf_counter() - self.began
 
     def quiet(self, seconds: float = 0.05) -> None:
         """Read on until it has written nothing for a moment."""
@@ -67,6 +83,23 @@ class Terminal:
                 raise TimeoutError(repr(key))
         return time.perf_counter() - began
 
+    def press_all(self, keys: Sequence[bytes]) -> list[float]:
+        """Seconds that each key took, in order of length."""
+        return sorted(map(self.press, keys))
+
+    def cpu(self, seconds: float) -> float:
+        """The part of a core that it takes over so many seconds."""
+        process = psutil.Process(self.process.pid)
+        before, began = process.cpu_times(), time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            self.read(0.2)
+        after, spent = process.cpu_times(), time.perf_counter() - began
+        return (after.user + after.system - before.user - before.system) / spent
+
+    def memory(self) -> float:
+        """Resident megabytes."""
+        return float(psutil.Process(self.process.pid).memory_info().rss / 2**20)
+
 
 @contextmanager
 def terminal(*arguments: str) -> Iterator[Terminal]:
@@ -75,6 +108,7 @@ def terminal(*arguments: str) -> Iterator[Terminal]:
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     with tempfile.TemporaryDirectory() as home:
         environment = {**os.environ, "TERM": "xterm-256color", "FIXIONMAIL_HOME": home}
+        began = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "cli", "console", *arguments],
             stdin=slave,
@@ -85,7 +119,7 @@ def terminal(*arguments: str) -> Iterator[Terminal]:
         )
         os.close(slave)
         try:
-            yield Terminal(master, process)
+            yield Terminal(master, process, began)
         finally:
             process.terminate()
             process.wait(10)
@@ -94,34 +128,75 @@ def terminal(*arguments: str) -> Iterator[Terminal]:
 
 def main() -> None:
     """Measure and tell."""
-    arguments = sys.argv[1:] or ["--demo"]
-    began = time.perf_counter()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--redis-url")
+    parser.add_argument("--jobs", type=int)
+    wanted = parser.parse_args()
+    if wanted.jobs:
+        _large(wanted.jobs)
+    elif wanted.redis_url:
+        _near("--redis-url", wanted.redis_url)
+    else:
+        _near("--demo")
+
+
+def _large(jobs: int) -> None:
+    """A deployment of its own, near and far away."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = RedisServer(Path(folder))
+        server.start()
+        try:
+            redis: Any = Redis.from_url(server.url, socket_timeout=60)
+            seed(redis, jobs, datetime.now(UTC))
+            print(f"{jobs:,} jobs, {redis.dbsize():,} keys, {redis.info('memory')['used_memory_human']}")
+            _near("--redis-url", server.url)
+            _far(server)
+        finally:
+            server.kill()
+
+
+def _near(*arguments: str) -> None:
     with terminal(*arguments) as seen:
-        seen.until(FIRST_DATA)
-        painted = time.perf_counter() - began
-        seen.until(HOLDS_DATA)
-        data = time.perf_counter() - began
+        _tell("launch to first paint", seen.until(FIRST_DATA))
+        _tell("launch to first data", seen.until(HOLDS_DATA))
         seen.quiet(0.5)
         os.write(seen.master, b"2")
         time.sleep(1.5)
-        took = sorted(
-            seen.press(b"\x1b[B" if n % 2 else b"\x1b[A" if n % 4 else b"\x1b[B") for n in range(KEYS)
-        )
-        views = sorted(seen.press(str(1 + n % 8).encode()) for n in range(40))
-        process = psutil.Process(seen.process.pid)
+        _tell_all("key to repaint", seen.press_all([UP if n % 4 == 2 else DOWN for n in range(KEYS)]))
+        pages = [PAGE_UP if n % 4 == 3 else PAGE_DOWN for n in range(VIEWS)]
+        _tell_all("another page of jobs", seen.press_all(pages))
+        _tell_all("another view", seen.press_all([_view(n) for n in range(VIEWS)]))
         os.write(seen.master, b"1")
-        before, began = process.cpu_times(), time.perf_counter()
-        while time.perf_counter() - began < CPU_SECONDS:
-            seen.read(0.2)
-        after, spent = process.cpu_times(), time.perf_counter() - began
-        cpu = (after.user + after.system - before.user - before.system) / spent
-        print(f"launch to first paint       {painted * 1000:7.0f} ms")
-        print(f"launch to first data        {data * 1000:7.0f} ms")
-        print(f"key to repaint, median      {statistics.median(took) * 1000:7.1f} ms")
-        print(f"key to repaint, p95         {took[int(len(took) * 0.95)] * 1000:7.1f} ms")
-        print(f"another view, p95           {views[int(len(views) * 0.95)] * 1000:7.1f} ms")
-        print(f"memory                      {process.memory_info().rss / 2**20:7.0f} MB")
-        print(f"CPU at a look every 2 s     {cpu:7.1%} of a core")
+        print(f"{'CPU at a look every 2 s':<34}{seen.cpu(CPU_SECONDS):9.1%} of a core")
+        print(f"{'memory':<34}{seen.memory():7.0f} MB")
+
+
+def _far(server: RedisServer) -> None:
+    """The same keys while a look takes longer than it is waited for."""
+    proxy = DistantProxy(server.port, 0.0)
+    with terminal("--redis-url", proxy.url) as seen:
+        seen.until(HOLDS_DATA)
+        proxy.round_trip_seconds = SLOW_SECONDS
+        seen.until(TELLS_AGE)
+        print(f"and then a round trip takes {SLOW_SECONDS:g} s; the head tells how old the data is")
+        os.write(seen.master, b"2")
+        _tell_all("key to repaint", seen.press_all([UP if n % 2 else DOWN for n in range(SLOW_KEYS)]))
+        _tell_all("another view", seen.press_all([_view(n) for n in range(VIEWS)]))
+
+
+def _view(number: int) -> bytes:
+    return str(1 + number % 8).encode()
+
+
+def _tell(what: str, seconds: float) -> None:
+    print(f"{what:<34}{seconds * 1000:7.0f} ms")
+
+
+def _tell_all(what: str, took: Sequence[float]) -> None:
+    for name, part in (("median", 0.5), ("p95", 0.95), ("longest", 1.0)):
+        _tell(f"{what}, {name}", took[min(len(took) - 1, int(len(took) * part))])
 
 
 if __name__ == "__main__":

@@ -9,11 +9,14 @@ import time
 
 
 class DistantProxy:
-    """Forwards to a port of this machine. Unlike a sleep for each piece, long answers are delayed once."""
+    """Forwards to a port of this machine. Unlike a sleep for each piece, long answers are delayed once.
+
+    ``round_trip_seconds`` may be changed at any time.
+    """
 
     def __init__(self, target_port: int, round_trip_seconds: float) -> None:
         self._target_port = target_port
-        self._one_way = round_trip_seconds / 2
+        self.round_trip_seconds = round_trip_seconds
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -39,7 +42,7 @@ class DistantProxy:
                 data = source.recv(1 << 20)
             except OSError:
                 data = b""
-            line.put((time.monotonic() + self._one_way, data))
+            line.put((time.monotonic() + self.round_trip_seconds / 2, data))
 
     @staticmethod
     def _write(target: socket.socket, line: queue.SimpleQueue[tuple[float, bytes]]) -> None:
