@@ -131,7 +131,7 @@ class Demo:
 
     def _progress(self, store: Store) -> Progress:
         today = datetime.now(UTC).date()
-        days = [store.upkeep.overview(today + timedelta(days=shift)) for shift in (-1, 0, 1)]
+        days = [store.operations.snapshot(today + timedelta(days=shift)) for shift in (-1, 0, 1)]
         return Progress(
             subscribers=self.subscribers,
             stories=sum(day.jobs.get("completed", 0) for day in days),

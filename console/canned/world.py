@@ -261,7 +261,6 @@ def _loops(t: float) -> tuple[LoopView, ...]:
             last_tick_at=at(t - (t + offsets[name]) % 60),
             next_tick_at=at(t + 60 - (t + offsets[name]) % 60),
             counts=counts[name],
-            problem="",
             standby=(_process(name, 2, t),),
         )
         for name in ("scheduler", "delivery")

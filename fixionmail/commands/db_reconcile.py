@@ -48,6 +48,6 @@ def reconcile(
 
 
 def _require_hold(store: Store) -> None:
-    switches = store.upkeep.overview(datetime.now(UTC).date()).switches
+    switches = store.operations.snapshot(datetime.now(UTC).date()).switches
     if not any(switch.name == "mail_held" for switch in switches):
         raise InputError("Mail is not held, so more may go out meanwhile: run fixionmail db hold first.")

@@ -11,8 +11,6 @@ from fixionmail.errors import SettingsError
 if TYPE_CHECKING:
     from fixionmail.settings import Settings
 
-SILENT_SECONDS = 100.0
-"""A process reports every thirty seconds; three in a row may be lost."""
 HTTP_SECONDS = 5.0
 
 
@@ -54,11 +52,12 @@ def _process(settings: Settings, kind: str) -> tuple[bool, str]:
     import socket
     from datetime import UTC, datetime
 
+    from fixionmail.ops.heartbeats import PROCESS_SILENCE_SECONDS
     from fixionmail.store import open_store
 
     with open_store(settings, max_connections=1) as store:
-        processes = store.upkeep.overview(datetime.now(UTC).date()).processes
+        processes = store.operations.snapshot(datetime.now(UTC).date()).processes
     silences = [p.silent_seconds for p in processes if p.kind == kind and p.host == socket.gethostname()]
     if not silences:
         return False, f"no {kind} of this host reports to the database"
-    return min(silences) <= SILENT_SECONDS, f"{kind} was last heard of {min(silences):.0f} s ago"
+    return min(silences) <= PROCESS_SILENCE_SECONDS, f"{kind} was last heard of {min(silences):.0f} s ago"

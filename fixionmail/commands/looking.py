@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
+    from fixionmail.errors import FixionMailError
     from fixionmail.ops.connection import RedisReader
+    from fixionmail.ops.snapshot import Observer
+    from fixionmail.ops.views.section import Section
 
 WATCH_SECONDS = 2.0
 
@@ -46,6 +49,37 @@ def opened_reader(redis_url: str | None, prefix: str) -> Iterator[RedisReader]:
         yield reader
     finally:
         reader.close()
+
+
+@contextmanager
+def opened_observer(redis_url: str | None = None, prefix: str | None = None) -> Iterator[Observer]:
+    """The deployment of the settings; with ``redis_url`` that Redis alone. ``prefix``: None is that of our workers.
+
+    Raises:
+        InputError: the name cannot be used.
+    """
+    from fixionmail.jobs.worker.keys import PREFIX
+    from fixionmail.ops.snapshot import Observer
+    from fixionmail.ops.target import redis_url_of
+    from fixionmail.settings import load_settings
+
+    check_prefix(prefix or PREFIX)
+    settings = load_settings() if redis_url is None else None
+    url = redis_url_of(settings) if settings else wanted_url(redis_url)
+    with closing(Observer(redis_url=url, settings=settings, prefix=prefix or PREFIX)) as observer:
+        yield observer
+
+
+def error_of(section: Section[Any]) -> FixionMailError | None:
+    """Why a section of a look failed, as an error with its exit code; None when it did not."""
+    from fixionmail import errors
+
+    if not section.error:
+        return None
+    kind: type[FixionMailError] = getattr(
+        errors, section.error_type or "UnreachableError", errors.FixionMailError
+    )
+    return kind(section.error)
 
 
 def check_prefix(prefix: str) -> None:

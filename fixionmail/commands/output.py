@@ -32,11 +32,11 @@ def clean(text: str) -> str:
     return _UNSAFE.sub("", re.sub(r"\s+", " ", text))
 
 
-def plain(text: str) -> Text:
+def plain(text: str, style: str = "") -> Text:
     """``text`` as a cell or line that rich shows literally."""
     from rich.text import Text
 
-    return Text(clean(text))
+    return Text(clean(text), style=style)
 
 
 def console() -> Console:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from fixionmail.ops.snapshot import Observer
     from fixionmail.processes.stack import Stack
     from fixionmail.settings import Settings
     from fixionmail.store import Store
@@ -67,22 +69,22 @@ def _open_console(settings: Settings, stack: Stack) -> None:
 
 def _tell(settings: Settings, store: Store, stack: Stack, stop: threading.Event) -> None:
     """Without a terminal: a line now and then, until told to stop."""
+    from fixionmail.ops.snapshot import Observer
+
     looks, mode_before = 0, ""
-    while not stop.wait(LOOK_SECONDS):
-        mode, line = _line(settings, store, stack)
-        if looks % HEADLESS_LOOKS == 0 or mode != mode_before:
-            typer.echo(line)
-        looks, mode_before = looks + 1, mode
+    with closing(Observer(redis_url=stack.redis_url, settings=settings, store=store)) as observer:
+        while not stop.wait(LOOK_SECONDS):
+            mode, line = _line(observer)
+            if looks % HEADLESS_LOOKS == 0 or mode != mode_before:
+                typer.echo(line)
+            looks, mode_before = looks + 1, mode
 
 
-def _line(settings: Settings, store: Store, stack: Stack) -> tuple[str, str]:
+def _line(observer: Observer) -> tuple[str, str]:
     """The mode, or why it is not known, and how things stand."""
-    from fixionmail.errors import FixionMailError
-    from fixionmail.ops.status import funnel, look
-
-    try:
-        seen = look(settings, store, stack.redis_url)
-    except FixionMailError as error:
-        return str(error), str(error)
-    counts = ", ".join(f"{n} {what}" for what, n in funnel(seen.overview).items())
-    return seen.mode, f"{seen.overview.now:%H:%M:%S} UTC  {seen.mode}: {counts}"
+    seen = observer.look()
+    mode, funnel = seen.mode.value, seen.funnel.value
+    if mode is None or funnel is None:
+        return seen.database.error, seen.database.error
+    counts = ", ".join(f"{n} {what}" for what, n in funnel.steps.items())
+    return mode.mode, f"{seen.taken_at:%H:%M:%S} UTC  {mode.mode}: {counts}"

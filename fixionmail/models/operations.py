@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -64,27 +64,6 @@ BUDGET_LINE = "stories"
 def is_story_line(name: str) -> bool:
     """Whether a line leads to a provider of stories (``stories/<provider>``, or their budget), and not of mail."""
     return name == BUDGET_LINE or name.startswith(f"{BUDGET_LINE}/")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Overview:
-    """The database at one look. ``jobs`` and ``deliveries`` count the states of local date ``day``."""
-
-    now: datetime
-    day: date
-    jobs: Mapping[str, int]
-    deliveries: Mapping[str, int]
-    leaders: tuple[LeaderRow, ...]
-    processes: tuple[ProcessRow, ...]
-    switches: tuple[SwitchRow, ...]
-    lines: tuple[LineRow, ...]
-    jobs_waiting: int
-    jobs_running: int
-    deliveries_due: int
-    oldest_due_at: datetime | None
-    next_due_at: datetime | None
-    next_plan_due_at: datetime | None
-    batches_open: Mapping[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,10 +22,10 @@ from fixionmail.ops.views.database import (
 )
 from fixionmail.schedule import zone
 from fixionmail.store import Store, migrations
+from fixionmail.store.operations import LEAD
 from fixionmail.store.transport import instant
 
 LOOPS = ("scheduler", "delivery")
-DEFAULT_LEAD = timedelta(minutes=30)
 ARRIVED = ("delivered", "complained")
 LEFT = ("sent", "bounced", "failed", *ARRIVED)
 LOST = ("rejected", "uncertain", "missed", "bounced", "failed")
@@ -43,7 +43,7 @@ class DatabaseLook:
     database: DatabaseView
 
 
-def look(store: Store, now: datetime, *, lead: timedelta = DEFAULT_LEAD) -> DatabaseLook:
+def look(store: Store, now: datetime, *, lead: timedelta = LEAD) -> DatabaseLook:
     """Take the look.
 
     Args:
@@ -65,7 +65,7 @@ def look(store: Store, now: datetime, *, lead: timedelta = DEFAULT_LEAD) -> Data
         loops=tuple(_loop(name, row, processes) for name in LOOPS),
         processes=processes,
         funnel=_funnel(now, row),
-        deliveries=_deliveries(row, strangers),
+        deliveries=_deliveries(row, strangers, lead),
         database=_database(row, now, took, store.transport.name),
     )
 
@@ -112,7 +112,8 @@ def _loop(name: str, row: OperationsRow, processes: tuple[ProcessView, ...]) -> 
         last_tick_at=_moment(info, "last_tick_at"),
         next_tick_at=_moment(info, "next_tick_at") if held else None,
         counts={str(what): n for what, n in dict(info.get("counts") or {}).items() if isinstance(n, int)},
-        problem=f"tick failed: {info['error']}" if info.get("error") else str(info.get("note") or ""),
+        error=str(info.get("error") or ""),
+        note=str(info.get("note") or ""),
         standby=tuple(copy for copy in copies if copy is not leads and speaks(copy)),
     )
 
@@ -149,10 +150,11 @@ def _funnel(now: datetime, row: OperationsRow) -> FunnelView:
         failed=count(LOST),
         waiting_to_write=row.jobs.get("pending", 0),
         writing=row.jobs.get("running", 0),
+        jobs=row.jobs,
     )
 
 
-def _deliveries(row: OperationsRow, strangers: tuple[Witness, ...]) -> DeliveriesView:
+def _deliveries(row: OperationsRow, strangers: tuple[Witness, ...], lead: timedelta) -> DeliveriesView:
     def words(kind: str) -> tuple[str, ...]:
         return tuple(witness.detail for witness in row.witnesses.get(kind, ()))
 
@@ -166,6 +168,7 @@ def _deliveries(row: OperationsRow, strangers: tuple[Witness, ...]) -> Deliverie
         oldest_due_at=row.oldest_due_at,
         next_due_at=row.next_due_at,
         next_plan_at=row.next_plan_at,
+        next_story_at=row.next_plan_at and row.next_plan_at + lead,
         unplanned=row.unplanned,
         jobs_waiting=row.jobs_waiting,
         jobs_running=row.jobs_running,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fixionmail.errors import FixionMailError, InputError, UnreachableError
 from fixionmail.jobs.names import QUEUES
+from fixionmail.jobs.worker.keys import PREFIX
 from fixionmail.ops import redis_look
 from fixionmail.ops.connection import RedisReader
 from fixionmail.ops.target import target_of
@@ -47,6 +48,7 @@ class Observer:
         settings: Names the database; None for a Redis alone.
         prefix: What RQ's keys begin with.
         read_only: Said in the target: no changes are to be offered.
+        store: The database, where it is open already; otherwise it is opened when it is first asked for.
     """
 
     def __init__(
@@ -54,15 +56,16 @@ class Observer:
         *,
         redis_url: str | None,
         settings: Settings | None = None,
-        prefix: str = "rq",
+        prefix: str = PREFIX,
         read_only: bool = False,
+        store: Store | None = None,
     ) -> None:
         self.target = target_of(settings, redis_url, prefix=prefix, read_only=read_only)
         self._settings = settings
         self._reader = RedisReader(redis_url, prefix=prefix) if redis_url else None
         self._stack = ExitStack()
-        self._opened: Store | None = None
-        self._calls: _Counting | None = None
+        self._calls: _Counting | None = _Counting(store.transport) if store else None
+        self._opened: Store | None = _asked_once(self._calls) if self._calls else None
         self._opening = threading.Lock()
         self._redis_half: _Half[redis_look.RedisLook] = _Half("look-redis", self._read_redis)
         self._database_half: _Half[DatabaseLook] = _Half("look-database", self._read_database)
@@ -77,6 +80,11 @@ class Observer:
         if self._reader is None:
             raise InputError("There is no Redis to look at: set REDIS_URL, or name one with --redis-url.")
         return self._reader
+
+    @property
+    def settings(self) -> Settings | None:
+        """Of the deployment; None when a Redis alone is looked at."""
+        return self._settings
 
     @property
     def has_database(self) -> bool:
@@ -98,14 +106,13 @@ class Observer:
             return self._opened
 
     def _open(self, settings: Settings) -> Store:
-        on_this_machine = settings.database_url is None and settings.supabase_url is None
-        if on_this_machine and embedded.running_url(settings.home) is None:
+        if rests(settings):
             raise UnreachableError(
                 f"Nothing runs in {settings.home}: start it with fixionmail up, or set DATABASE_URL."
             )
         opened = self._stack.enter_context(open_store(settings, max_connections=2))
         self._calls = _Counting(opened.transport)
-        return Store.over(self._calls, patience_seconds=0.0)
+        return _asked_once(self._calls)
 
     def look(self, *, every_seconds: float | None = None) -> Snapshot:
         """Take a look. What does not answer is part of the picture; nothing raises.
@@ -166,6 +173,17 @@ class Observer:
         if self._reader is not None:
             self._reader.close()
         self._stack.close()
+
+
+def rests(settings: Settings) -> bool:
+    """No database is named, and the bundled one does not run."""
+    named = settings.database_url is not None or settings.supabase_url is not None
+    return not named and embedded.running_url(settings.home) is None
+
+
+def _asked_once(transport: Transport) -> Store:
+    """A store that does not try again: the next look does."""
+    return Store.over(transport, patience_seconds=0.0)
 
 
 class _Counting:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -14,17 +14,20 @@ from fixionmail.store.deliveries import duplicate_finding
 from fixionmail.store.transport import Caller, instant
 from fixionmail.store.upkeep import leader_row, line_row, process_row, switch_row
 
+LEAD = timedelta(minutes=30)
+"""How long before its delivery a story is planned, unless the settings say otherwise."""
 SHOWN = 5
 """How many rows of each kind are told of."""
 
 
 @dataclass(frozen=True)
 class Operations:
-    """Database functions of ``013_operations.sql``, which write nothing, and of ``021_operate.sql``."""
+    """Database functions of ``013_operations.sql`` and ``030_audit_side.sql``, which write nothing, and of
+    ``021_operate.sql``."""
 
     _call: Caller
 
-    def snapshot(self, day: date, *, lead: timedelta) -> OperationsRow:
+    def snapshot(self, day: date, *, lead: timedelta = LEAD) -> OperationsRow:
         """Everything at one look; what it costs grows neither with subscribers nor with history.
 
         Args:
@@ -69,6 +72,23 @@ class Operations:
     def waiting_jobs(self, *, limit: int = 5000) -> tuple[UUID, ...]:
         """Story jobs that may be claimed now and have not been, those that have waited longest first."""
         return tuple(UUID(job) for job in self._call("waiting_jobs_v1", limit=limit))
+
+    def unknown_story_jobs(self, job_ids: Sequence[UUID]) -> frozenset[UUID]:
+        """Of these, the story jobs that are not there."""
+        return frozenset(UUID(job) for job in self._call("unknown_story_jobs_v1", jobs=list(job_ids)))
+
+    def announced_story_jobs(
+        self, *, after: tuple[datetime, UUID] | None = None, limit: int = 5000
+    ) -> tuple[tuple[UUID, datetime], ...]:
+        """Story jobs that were rung for and not claimed since, each with the time at which it is rung for again.
+
+        Args:
+            after: the time and the id of the last one of the page before.
+            limit: jobs on the page.
+        """
+        ring_at, job_id = after or (None, None)
+        rows = self._call("announced_story_jobs_v1", after_ring_at=ring_at, after_id=job_id, limit=limit)
+        return tuple((UUID(row["job"]), datetime.fromisoformat(row["ring_at"])) for row in rows)
 
     def open_line(self, line: str, *, by: str, host: str, reason: str) -> str:
         """Let a mail line that stands still go on: ``ok``, ``already`` or ``gone``."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
-from fixionmail.models.operations import LeaderRow, LineRow, Overview, ProcessRow, SwitchRow
+from fixionmail.models.operations import LeaderRow, LineRow, ProcessRow, SwitchRow
 from fixionmail.store.transport import Caller, instant
 
 
@@ -42,28 +42,6 @@ class Upkeep:
             target=target,
             reason=reason,
             result=result,
-        )
-
-    def overview(self, day: date) -> Overview:
-        """Everything at one look; the funnel counts the subscribers' own local date ``day``."""
-        row = self._call("overview_v1", day=day)
-        counts = row["counts"]
-        return Overview(
-            now=datetime.fromisoformat(row["now"]),
-            day=date.fromisoformat(row["day"]),
-            jobs=counts.get("job", {}),
-            deliveries=counts.get("delivery", {}),
-            leaders=tuple(leader_row(r) for r in row["leases"]),
-            processes=tuple(process_row(r) for r in row["processes"]),
-            switches=tuple(switch_row(r) for r in row["switches"]),
-            lines=tuple(line_row(r) for r in row["lines"]),
-            jobs_waiting=row["jobs_waiting"],
-            jobs_running=row["jobs_running"],
-            deliveries_due=row["deliveries_due"],
-            oldest_due_at=instant(row["oldest_due_at"]),
-            next_due_at=instant(row["next_due_at"]),
-            next_plan_due_at=instant(row["next_plan_due_at"]),
-            batches_open=row["batches_open"],
         )
 
 

@@ -15,7 +15,8 @@ from starlette.routing import Match
 
 from fixionmail import __version__
 from fixionmail.errors import FixionMailError, InputError, UnreachableError
-from fixionmail.ops.status import Status
+from fixionmail.ops.metrics import prometheus_text
+from fixionmail.ops.views.snapshot import Snapshot
 from fixionmail.store import Store
 from fixionmail.web import pages
 from fixionmail.web.cached import Cached
@@ -40,8 +41,7 @@ class Site:
     Args:
         base_url: the public address (APP_BASE_URL).
         store: the database, with little patience.
-        look: takes a look at the deployment.
-        measure: the same for Prometheus, in its text format.
+        look: takes a look at the deployment; raises FixionMailError when the database does not answer.
         check: returns when this process can do its job, raises FixionMailError otherwise.
         signatures: of the provider's events; None when there is no secret to check them by.
         threads: where the calls run.
@@ -50,8 +50,7 @@ class Site:
 
     base_url: str
     store: Store
-    look: Callable[[], Status]
-    measure: Callable[[], bytes]
+    look: Callable[[], Snapshot]
     check: Callable[[], None]
     signatures: Signatures | None
     threads: Threads
@@ -78,8 +77,7 @@ def _hosts(base_url: str) -> set[str]:
 
 
 def _add_probes(app: FastAPI, site: Site) -> None:
-    status = Cached(site.look, site.threads, seconds=STATUS_SECONDS)
-    metrics = Cached(site.measure, site.threads, seconds=STATUS_SECONDS)
+    looked = Cached(site.look, site.threads, seconds=STATUS_SECONDS)
     ready = Cached(site.check, site.threads, seconds=READY_SECONDS)
 
     @app.get("/healthz", response_class=PlainTextResponse)
@@ -97,16 +95,15 @@ def _add_probes(app: FastAPI, site: Site) -> None:
     @app.get("/api/status", responses={503: _json("nothing is known")})
     async def api_status() -> Response:
         """The deployment in numbers, at most five seconds old while all is well."""
-        code, body = report(await status.get())
+        code, body = report(await looked.get())
         return JSONResponse(body, code)
 
-    @app.get("/metrics", response_class=PlainTextResponse, responses={503: _json("nothing is known")})
+    @app.get("/metrics", response_class=PlainTextResponse)
     async def prometheus() -> Response:
-        """The same for Prometheus."""
-        seen = await metrics.get()
-        if seen is None or seen.failing:
-            raise HTTPException(503, "nothing is known")
-        return Response(seen.value, media_type="text/plain; version=0.0.4; charset=utf-8")
+        """The same for Prometheus; ``fixionmail_up`` is 0 and alone while nothing is known."""
+        seen = await looked.get()
+        text = prometheus_text(None if seen is None or seen.failing else seen.value)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _add_webhook(app: FastAPI, site: Site) -> None:

@@ -15,11 +15,11 @@ import structlog
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from fixionmail.errors import SettingsError
+from fixionmail.errors import SettingsError, UnreachableError
 from fixionmail.loops import service
 from fixionmail.loops.presence import present
-from fixionmail.ops.metrics import prometheus_text
-from fixionmail.ops.status import look
+from fixionmail.ops.snapshot import Observer
+from fixionmail.ops.views.snapshot import Snapshot
 from fixionmail.settings import Settings
 from fixionmail.store import Store, migrations, open_store
 from fixionmail.web.app import Site, create_app
@@ -108,12 +108,12 @@ def _listening(port: int) -> Iterator[socket.socket]:
 def _site(settings: Settings, store: Store, url: str | None) -> Iterator[Site]:
     secret = settings.resend_webhook_secret
     threads = Threads()
+    observer = Observer(redis_url=url, settings=settings, store=store)
     try:
         yield Site(
             base_url=settings.app_base_url.get_secret_value(),
             store=store,
-            look=partial(look, settings, store, url),
-            measure=lambda: prometheus_text(look(settings, store, url)),
+            look=partial(_look, observer),
             check=partial(migrations.require_current, store.transport),
             signatures=Signatures(secret.get_secret_value()) if secret else None,
             threads=threads,
@@ -121,6 +121,15 @@ def _site(settings: Settings, store: Store, url: str | None) -> Iterator[Site]:
         )
     finally:
         threads.close()
+        observer.close()
+
+
+def _look(observer: Observer) -> Snapshot:
+    """The deployment now; without its database nothing is worth telling."""
+    seen = observer.look()
+    if seen.database.error:
+        raise UnreachableError(seen.database.error)
+    return seen
 
 
 def _configuration(settings: Settings, site: Site) -> uvicorn.Config:

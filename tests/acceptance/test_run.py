@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from redis import Redis
 
-from fixionmail.models.operations import LeaderRow, Overview
+from fixionmail.models.operations import LeaderRow, OperationsRow
 from fixionmail.store import Store
 from tests.commands import PATIENCE_SECONDS, Ended, run, running, until
 from tests.integration.worker.servers import free_port
@@ -129,7 +129,7 @@ def test_a_loop_that_redis_refuses_says_so_in_its_leaders_note_before_there_is_a
     known = {"DATABASE_URL": database_url, "REDIS_URL": wrong, "CHECK_INTERVAL_SECONDS": "1"}
 
     def note() -> str:
-        (leader,) = direct_store.upkeep.overview(datetime.now(UTC).date()).leaders or (None,)
+        (leader,) = direct_store.operations.snapshot(datetime.now(UTC).date()).leaders or (None,)
         return str(leader.info.get("note")) if leader else ""
 
     with running(tmp_path, "run", kind, **known):
@@ -209,7 +209,7 @@ def test_status_shows_what_runs_and_not_what_has_stopped(
         assert stopped(process) == 0
 
     seen = status(tmp_path, known)
-    assert (seen["mode"], seen["workers"]) == ("nobody plans", [])
+    assert (seen["mode"], seen["workers"]) == ("unknown", [])
     assert seen["leaders"] == {"scheduler": None, "delivery": None}
 
 
@@ -218,8 +218,8 @@ def stopped(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> int
     return process.wait(SOON)
 
 
-def overview(store: Store) -> Overview:
-    return store.upkeep.overview(datetime.now(UTC).date())
+def overview(store: Store) -> OperationsRow:
+    return store.operations.snapshot(datetime.now(UTC).date())
 
 
 def kinds(store: Store) -> set[str]:
@@ -331,4 +331,6 @@ def note(store: Store) -> str:
 
 def planned(store: Store) -> int:
     today = datetime.now(UTC).date()
-    return sum(sum(store.upkeep.overview(day).jobs.values()) for day in (today, today + timedelta(days=1)))
+    return sum(
+        sum(store.operations.snapshot(day).jobs.values()) for day in (today, today + timedelta(days=1))
+    )

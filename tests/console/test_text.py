@@ -88,7 +88,7 @@ class Hostile(CannedDeck):
             )
             for w in seen.workers.value or ()
         )
-        loops = tuple(replace(each, problem=text, counts={text: 1}) for each in seen.loops.value or ())
+        loops = tuple(replace(each, note=text, counts={text: 1}) for each in seen.loops.value or ())
         assert seen.redis.value is not None
         assert seen.mode.value is not None
         return replace(

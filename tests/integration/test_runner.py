@@ -26,6 +26,6 @@ def test_a_stop_in_the_middle_of_a_tick_lets_it_end_and_releases_the_lease(direc
     runner.stop()
 
     assert ended.is_set()
-    seen = direct_store.upkeep.overview(datetime.now(UTC).date())
+    seen = direct_store.operations.snapshot(datetime.now(UTC).date())
     assert seen.processes == ()
     assert not any(leader.held for leader in seen.leaders)

@@ -20,7 +20,6 @@ def description() -> Any:
         base_url=f"https://{PUBLIC}",
         store=None,  # type: ignore[arg-type]
         look=lambda: None,  # type: ignore[arg-type,return-value]
-        measure=lambda: b"",
         check=lambda: None,
         signatures=None,
         threads=Threads(1),

@@ -65,6 +65,8 @@ class TestWhileTheDatabaseIsGone:
         assert (click.status_code, page.status_code) == (503, 503)
         for answer in (webhook, click, page, behind.get("/metrics"), behind.get("/api/status")):
             assert_says_little(answer)
+        samples = [line for line in behind.get("/metrics").text.splitlines() if not line.startswith("#")]
+        assert samples == ["fixionmail_up 0.0"]
 
     @pytest.mark.slow
     def test_the_last_status_is_served_as_stale(self, behind: Web, gateway: Gateway) -> None:

@@ -53,6 +53,8 @@ class TestStatus:
         world = web.world
         world.jobs(3)
         world.deliveries(2)
+        for table in ("story_jobs", "scheduled_deliveries"):
+            world.change(f"update {table} set local_date = %s", datetime.now(UTC).date())
         world.lead("scheduler")
         heartbeat(web, "worker", {"concurrency": 50, "note": "s3cret"})
         world.store.leases.set_switch(name="mail_held", on=True, by="Annika", host="desk", reason="s3cret")
@@ -64,6 +66,9 @@ class TestStatus:
         assert body["jobs"]["waiting"] == 3
         assert body["deliveries"]["due"] == 2
         assert body["deliveries"]["oldest_due_seconds"] >= 3600
+        assert body["deliveries"]["today"] == {"pending": 2}
+        assert body["funnel"] == {"planned": 5, "written": 2, "sent": 0, "delivered": 0, "failed": 0}
+        assert body["loops"]["scheduler"] == {"led": True, "last_tick_seconds": None}
         assert body["workers"] == {"count": 1, "slots": 50}
         assert body["redis"] == "ok"
         assert set(body["queue"]) == {"emails", "stories"}

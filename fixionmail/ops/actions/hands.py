@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from fixionmail.errors import FixionMailError, InputError, RedisUnreachableError
 from fixionmail.jobs.operating.hand import RedisHand
+from fixionmail.jobs.worker.keys import PREFIX
 from fixionmail.ops.connection import in_words
 from fixionmail.settings import Settings
 from fixionmail.store import Store
@@ -44,7 +45,7 @@ class Hands:
         redis_url: str | None,
         store: Callable[[], Store] | None = None,
         settings: Settings | None = None,
-        prefix: str = "rq",
+        prefix: str = PREFIX,
         read_only: bool = False,
     ) -> None:
         self.read_only = read_only

@@ -80,7 +80,7 @@ def _ticking(scene: Scene, loop: LoopView, leader: ProcessView) -> Iterator[Find
             cures=(restart,),
             drill=11,
         )
-    if loop.problem.startswith(_PAUSED_BY_SETTING):
+    if not loop.error and loop.note.startswith(_PAUSED_BY_SETTING):
         yield Finding(
             kind="scheduler-paused",
             harm=Harm.RISK,
@@ -91,7 +91,7 @@ def _ticking(scene: Scene, loop: LoopView, leader: ProcessView) -> Iterator[Find
             cures=(Cure(label="unset it and restart", command="SCHEDULER_PAUSED=false"), restart),
             drill=13,
         )
-    elif loop.problem.startswith("tick failed"):
+    elif loop.error:
         yield Finding(
             kind="loop-failing",
             harm=Harm.LATE,

@@ -36,9 +36,16 @@ class LoopView:
     last_tick_at: datetime | None
     next_tick_at: datetime | None
     counts: Mapping[str, int]
-    problem: str
-    """The last tick's error or note."""
+    error: str = ""
+    """Why the last tick failed, if it did."""
+    note: str = ""
+    """What the last good tick had to say."""
     standby: tuple[ProcessView, ...] = ()
+
+    @property
+    def problem(self) -> str:
+        """The last tick's error or note."""
+        return f"tick failed: {self.error}" if self.error else self.note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +69,19 @@ class FunnelView:
     failed: int
     waiting_to_write: int = 0
     writing: int = 0
+    jobs: Mapping[str, int] = field(default_factory=dict)
+    """Story jobs of the day by state."""
+
+    @property
+    def steps(self) -> Mapping[str, int]:
+        """The day's stories by how far they have come."""
+        return {
+            "planned": self.due,
+            "written": self.written,
+            "sent": self.sent,
+            "delivered": self.delivered,
+            "failed": self.failed,
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +143,8 @@ class DeliveriesView:
     """Of the waiting jobs, those between two attempts."""
     oldest_job_due_at: datetime | None = None
     """When the story is due that has the least time left."""
+    next_story_at: datetime | None = None
+    """When the earliest story is due that is not planned yet."""
     duplicates: tuple[DuplicateFinding, ...] = ()
     witnesses: Mapping[str, tuple[Witness, ...]] = field(default_factory=dict)
     """A few rows of everything that may need somebody, by kind: ``rejected``, ``zone`` and ``time`` name subscribers,

@@ -64,7 +64,7 @@ class TestLeases:
 
     def test_the_leaders_report_is_kept_for_people(self, world: World) -> None:
         acquire(world, "a")
-        (leader,) = world.store.upkeep.overview(TODAY).leaders
+        (leader,) = world.store.operations.snapshot(TODAY).leaders
         assert (leader.name, leader.holder, leader.held, leader.info) == (
             "scheduler",
             "a",
@@ -116,7 +116,7 @@ class TestHeartbeats:
 
     def test_the_overview_shows_who_is_alive_and_for_how_long_they_were_silent(self, world: World) -> None:
         self.beat(world, "w1", {"slots": 4})
-        (process,) = world.store.upkeep.overview(TODAY).processes
+        (process,) = world.store.operations.snapshot(TODAY).processes
         assert (process.process, process.kind, process.host, process.pid) == ("w1", "worker", "h", 7)
         assert process.info == {"slots": 4}
         assert 0 <= process.silent_seconds < 5
@@ -125,7 +125,7 @@ class TestHeartbeats:
         self.beat(world, "w1", {"slots": 4})
         world.change("update heartbeats set seen_at = seen_at - interval '1 minute'")
         self.beat(world, "w1", {"slots": 5})
-        (process,) = world.store.upkeep.overview(TODAY).processes
+        (process,) = world.store.operations.snapshot(TODAY).processes
         assert process.info == {"slots": 5}
         assert process.silent_seconds < 5
 
@@ -134,14 +134,14 @@ class TestHeartbeats:
         self.beat(world, "w2", {})
         world.store.leases.forget_process("w1")
         world.store.leases.forget_process("w1")
-        assert [p.process for p in world.store.upkeep.overview(TODAY).processes] == ["w2"]
+        assert [p.process for p in world.store.operations.snapshot(TODAY).processes] == ["w2"]
 
     def test_a_process_silent_for_a_day_is_forgotten(self, world: World) -> None:
         self.beat(world, "long gone", {})
         world.change("update heartbeats set seen_at = seen_at - interval '25 hours'")
         self.beat(world, "alive", {})
         assert world.store.upkeep.sweep_heartbeats() == 1
-        assert [p.process for p in world.store.upkeep.overview(TODAY).processes] == ["alive"]
+        assert [p.process for p in world.store.operations.snapshot(TODAY).processes] == ["alive"]
 
 
 class TestSwitches:
@@ -150,13 +150,13 @@ class TestSwitches:
 
     def test_a_switch_that_is_on_is_shown_with_who_and_why(self, world: World) -> None:
         assert self.set(world, on=True)
-        (switch,) = world.store.upkeep.overview(TODAY).switches
+        (switch,) = world.store.operations.snapshot(TODAY).switches
         assert (switch.name, switch.set_by, switch.reason) == ("scheduler_paused", "ana", "a look")
 
     def test_a_switch_that_is_off_is_not_shown(self, world: World) -> None:
         self.set(world, on=True)
         self.set(world, on=False)
-        assert world.store.upkeep.overview(TODAY).switches == ()
+        assert world.store.operations.snapshot(TODAY).switches == ()
 
     def test_setting_it_as_it_is_changes_and_records_nothing(self, world: World) -> None:
         assert self.set(world, on=True)

@@ -70,6 +70,21 @@ class TestCounts:
         assert (row.due, row.sending, row.jobs_waiting, row.jobs_running, row.jobs_lapsed) == (1, 2, 3, 1, 0)
         assert (row.oldest_due_at, row.next_due_at) == (oldest, later)
         assert row.batches == {"sending": 1}
+        assert [(line.name, line.paused_until, line.paused_reason) for line in row.lines] == [
+            ("resend", None, "")
+        ]
+
+    def test_are_those_of_the_subscribers_own_date(self, world: World) -> None:
+        world.jobs(2)
+        assert world.store.operations.snapshot(TODAY + timedelta(days=1)).jobs == {}
+
+    def test_stay_as_they_are_when_they_are_added_up(self, world: World) -> None:
+        world.sent(3)
+        before = seen(world)
+        world.store.upkeep.fold_counters()
+        assert world.value("select count(*) from counter_delta") == 0
+        after = seen(world)
+        assert (after.jobs, after.deliveries) == (before.jobs, before.deliveries)
 
     @pytest.mark.parametrize("due", [1999, 2000, 2500])
     def test_of_what_is_due_are_exact_beyond_what_is_counted_row_by_row(
@@ -99,6 +114,7 @@ class TestCounts:
         world.subscribe(due_at=far)
         row = seen(world)
         assert (row.unplanned, row.next_plan_at) == (2, soon - LEAD)
+        assert look(world.store, now(), lead=LEAD).deliveries.next_story_at == soon
 
     def test_a_job_between_two_attempts_rests(self, world: World) -> None:
         world.jobs(2)
@@ -213,8 +229,8 @@ class TestTheLook:
         info = {"mode": "fallback", "mode_since": now().isoformat(), "counts": {"planned": 3}, "error": "no answer",
                 "last_tick_at": now().isoformat()}  # fmt: skip
         world.store.leases.acquire(name="scheduler", holder="b", ttl_seconds=30, info=info)
-        seen = look(world.store, now())
-        scheduler, delivery = seen.loops
+        found = look(world.store, now())
+        scheduler, delivery = found.loops
         assert scheduler.leader is not None
         assert (scheduler.leader.process, [copy.process for copy in scheduler.standby]) == ("b", ["a"])
         assert (scheduler.counts, scheduler.problem, scheduler.held) == (
@@ -223,8 +239,19 @@ class TestTheLook:
             True,
         )
         assert (delivery.leader, delivery.standby, delivery.held) == (None, (), False)
-        assert seen.mode.mode == "fallback"
-        assert len(seen.processes) == 3
+        assert found.mode.mode == "fallback"
+        assert len(found.processes) == 3
+
+    def test_a_lease_that_lapsed_or_was_released_is_not_held(self, world: World) -> None:
+        fence = world.lead("scheduler")
+        world.lead("delivery")
+        world.store.leases.release(name="scheduler", holder="leader", fence=fence)
+        world.change("update leases set expires_at = clock_timestamp() where name = 'delivery'")
+        leaders = seen(world).leaders
+        assert [(leader.name, leader.holder, leader.held) for leader in leaders] == [
+            ("delivery", "leader", False),
+            ("scheduler", "", False),
+        ]
 
     def test_nobody_leads_when_the_lease_has_lapsed(self, world: World) -> None:
         world.lead("scheduler")

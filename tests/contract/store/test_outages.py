@@ -221,7 +221,7 @@ class TestSessionsThatEnd:
             closing(Store.over(DirectTransport(shared_database, 16))) as store,
             ThreadPoolExecutor(16) as pool,
         ):
-            list(pool.map(lambda _: store.upkeep.overview(TODAY), range(200)))
+            list(pool.map(lambda _: store.operations.snapshot(TODAY), range(200)))
             with psycopg.connect(shared_database, autocommit=True) as other:
                 other.execute(
                     "select pg_terminate_backend(pid) from pg_stat_activity"
@@ -234,12 +234,12 @@ class TestSessionsThatEnd:
     def test_a_server_that_takes_a_call_and_says_nothing_is_given_up(self, shared_database: str) -> None:
         with closing(DirectTransport(shared_database, 1, call_seconds=0.5)) as transport:
             store = Store.over(transport, patience_seconds=0)
-            store.upkeep.overview(TODAY)  # so that there is a session
+            store.operations.snapshot(TODAY)  # so that there is a session
             with (
                 frozen_sessions(shared_database),
                 pytest.raises(DatabaseUnreachableError, match="no answer within"),
             ):
-                store.upkeep.overview(TODAY)
+                store.operations.snapshot(TODAY)
             assert store.deliveries.duplicates(since=TODAY) == ()
 
     def test_an_outage_beyond_the_patience_is_reported(self, shared_database: str) -> None:

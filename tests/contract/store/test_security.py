@@ -86,7 +86,7 @@ class TestOverHttp:
     def ask(self, api: PostgrestStandIn, key: str) -> int:
         store = Store.over(RpcTransport(api.url, lambda: key, 1))
         try:
-            return len(store.upkeep.overview(TODAY).processes)
+            return len(store.operations.snapshot(TODAY).processes)
         finally:
             store.close()
 

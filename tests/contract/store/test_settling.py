@@ -204,7 +204,7 @@ class TestNothingSent:
     ) -> None:
         batch, token, _ = world.sending()
         world.settle(batch, token, outcome, error="the reason", wait_seconds=asked)
-        (line,) = world.store.upkeep.overview(TODAY).lines
+        (line,) = world.store.operations.snapshot(TODAY).lines
         assert line.paused_until is not None
         assert pause - 5 < (line.paused_until - now()).total_seconds() <= pause
         assert line.paused_reason == "the reason"
@@ -246,7 +246,7 @@ class TestARefusedSender:
 
 class TestLearningTheRate:
     def rate(self, world: World) -> float:
-        (line,) = world.store.upkeep.overview(TODAY).lines
+        (line,) = world.store.operations.snapshot(TODAY).lines
         return line.rate
 
     def test_we_allow_ourselves_94_percent_of_what_the_provider_allows(self, world: World) -> None:

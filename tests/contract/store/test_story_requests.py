@@ -182,7 +182,7 @@ class TestALinesPause:
         self.pause(world)
         from datetime import UTC, datetime
 
-        lines = world.store.upkeep.overview(datetime.now(UTC).date()).lines
+        lines = world.store.operations.snapshot(datetime.now(UTC).date()).lines
         assert {line.name: line.paused_reason for line in lines}[LINE] == "429"
 
     def test_halves_the_rate_when_the_provider_wants_fewer_and_success_brings_it_back(

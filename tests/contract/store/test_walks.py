@@ -32,7 +32,7 @@ def walk(request: pytest.FixtureRequest, direct_world: World) -> Iterator[World]
 def test_the_counters_agree_with_the_tables(walk: Iterator[World]) -> None:
     seen: set[str] = set()
     for world in walk:
-        overview = world.store.upkeep.overview(TODAY)
+        overview = world.store.operations.snapshot(TODAY)
         seen |= overview.deliveries.keys()
         assert overview.jobs == recount(world, "story_jobs")
         assert overview.deliveries == recount(world, "scheduled_deliveries")

@@ -107,7 +107,6 @@ def _loop(leader: ProcessView) -> LoopView:
         last_tick_at=NOW,
         next_tick_at=NOW + timedelta(seconds=30),
         counts={},
-        problem="",
     )
 
 
