@@ -23,6 +23,7 @@ from fixionmail.errors import InputError
 from fixionmail.ops import audit as audits
 from fixionmail.ops import checks, failures, filters, machine, pages, search, why
 from fixionmail.ops.actions import Hands
+from fixionmail.ops.audit_database import database_side
 from fixionmail.ops.doctor import Doctor
 from fixionmail.ops.history import History
 from fixionmail.ops.rows import STATES
@@ -166,12 +167,13 @@ class LiveDeck:
         )
 
     def audit(self) -> Iterator[AuditStep]:
-        """Every list, registry and record of Redis."""
-        for step in audits.audit(self._observer.reader):
+        """Every list, registry and record of Redis, and the database's side of it."""
+        for step in audits.audit(self._observer.reader, database_side(self._observer)):
+            whole = f"keys and entries ({step.note})" if step.note else "keys and entries"
             yield AuditStep(
                 done=step.done,
                 total=step.total,
-                words=step.what,
+                words=whole if step.finished else step.what,
                 findings=step.findings,
                 finished=step.finished,
             )

@@ -1,4 +1,4 @@
-"""``fixionmail audit``: whether Redis agrees with itself."""
+"""``fixionmail audit``: whether Redis agrees with itself, and with the database."""
 
 from __future__ import annotations
 
@@ -8,37 +8,46 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from fixionmail.commands.looking import KeyPrefix, RedisUrl, opened_reader
+from fixionmail.commands.looking import KeyPrefix, RedisUrl, opened_observer
 from fixionmail.commands.output import AsJson, clean, print_json
 
 if TYPE_CHECKING:
     from fixionmail.ops.audit import AuditStep
-    from fixionmail.ops.connection import RedisReader
+    from fixionmail.ops.snapshot import Observer
     from fixionmail.ops.views.findings import Finding
 
 IDS_SHOWN = 5
+UNREACHABLE = 4
 
 
 def audit(as_json: AsJson = False, redis_url: RedisUrl = None, key_prefix: KeyPrefix = "rq") -> None:
-    """Compare every list, registry and record of RQ's; nothing is changed. Exit code 1 when something is wrong.
+    """Compare every list, registry and record of RQ's, and those of our own Redis with the database.
 
-    Takes seconds for a million jobs, and never holds Redis up for more than some milliseconds. Ctrl+C ends it.
+    Nothing is changed. Exit code 1 when something is wrong, 4 when the database could not be asked. Takes seconds for a
+    million jobs, and never holds Redis up for more than some milliseconds. Ctrl+C ends it.
     """
-    with opened_reader(redis_url, key_prefix) as reader:
-        last = _run(reader, tell=not as_json and sys.stderr.isatty())
+    with opened_observer(redis_url, key_prefix) as observer:
+        last = _run(observer, tell=not as_json and sys.stderr.isatty())
     if as_json:
         findings = [asdict(finding) for finding in last.findings]
-        print_json({"findings": findings, "looked_at": last.total, "commands": last.commands})
-    elif last.findings:
-        for finding in last.findings:
-            _tell(finding)
+        document = {"looked_at": last.total, "commands": last.commands, "note": last.note}
+        print_json({"findings": findings, **document})
     else:
+        _tell(last)
+    if last.findings or last.note:
+        raise typer.Exit(1 if last.findings else UNREACHABLE)
+
+
+def _tell(last: AuditStep) -> None:
+    for finding in last.findings:
+        _tell_of(finding)
+    if not last.findings:
         typer.echo(f"Nothing is wrong: {last.total:,} keys and entries agree.")
-    if last.findings:
-        raise typer.Exit(1)
+    if last.note:
+        typer.echo(clean(last.note), err=True)
 
 
-def _tell(finding: Finding) -> None:
+def _tell_of(finding: Finding) -> None:
     ids = ", ".join(map(clean, finding.subjects[:IDS_SHOWN]))
     typer.echo(finding.title)
     typer.echo(f"  {finding.cause}")
@@ -47,15 +56,17 @@ def _tell(finding: Finding) -> None:
         typer.echo(f"  {cure.automatic or cure.label + '.'}")
 
 
-def _run(reader: RedisReader, *, tell: bool) -> AuditStep:
+def _run(observer: Observer, *, tell: bool) -> AuditStep:
     from rich.console import Console
 
     from fixionmail.ops import audit as audits
+    from fixionmail.ops.audit_database import database_side
 
+    steps = audits.audit(observer.reader, database_side(observer))
     if not tell:
-        *_, last = audits.audit(reader)
+        *_, last = steps
         return last
     with Console(stderr=True, markup=False).status("…") as status:
-        for step in audits.audit(reader):
+        for step in steps:
             status.update(f"{step.done / max(step.total, 1):4.0%} {step.what}")
     return step

@@ -15,6 +15,7 @@ WRITE_STORY = "fixionmail.jobs.tasks.write_story"
 SEND_MAIL = "fixionmail.jobs.tasks.send_mail"
 """The only functions that a worker runs."""
 
+_STORY = "story-"
 MAX_LANES = 4
 """So many rounds of mail are under way at once, at most; they share one rate."""
 ROUND_SECONDS = 15.0
@@ -23,7 +24,15 @@ ROUND_SECONDS = 15.0
 
 def story_job_id(job_id: UUID) -> str:
     """The rq job that rings for a story job. One id for one job: ringing twice changes nothing."""
-    return f"story-{job_id}"
+    return f"{_STORY}{job_id}"
+
+
+def story_of(rq_id: str) -> UUID | None:
+    """The story job that an rq job rings for; None when it is none of ours."""
+    try:
+        return UUID(rq_id.removeprefix(_STORY)) if rq_id.startswith(_STORY) else None
+    except ValueError:
+        return None
 
 
 def mail_job_ids(now: datetime, lanes: int) -> Sequence[str]:

@@ -5,11 +5,14 @@ Jobs move while they are audited. What looks wrong is therefore looked at twice,
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
+from fixionmail.errors import FixionMailError, RedisUnreachableError
+from fixionmail.jobs.names import STORIES
 from fixionmail.ops.audit_findings import Oddities
 from fixionmail.ops.connection import RedisReader, load_script
 from fixionmail.ops.reading import text_of
@@ -25,11 +28,16 @@ _WORKERS = load_script("rows", "audit_workers")
 _LISTS = ("queued", "limbo")
 _REGISTRIES = tuple(state for state in STATES if state not in _LISTS)
 _IDS_PER_COMMAND = 500
+ON_ITS_WAY_SECONDS = 2.0
+"""What was announced in the database has reached Redis after that."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditStep:
-    """How far an audit is. ``findings`` are those so far that stand; all of them in the last step."""
+    """How far an audit is. ``findings`` are those so far that stand; all of them in the last step.
+
+    ``note``: why the database's side is missing, where it should be there.
+    """
 
     what: str
     done: int
@@ -37,38 +45,79 @@ class AuditStep:
     commands: int
     findings: tuple[Finding, ...] = ()
     finished: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseSide:
-    """What the database says.
+    """What the database says of the jobs of the queue ``stories``.
 
     Attributes:
         unknown: Of these ids of RQ jobs, those that stand for nothing in the database.
-        announced: Ids of RQ jobs that were rung and that nobody has picked up since, in parts.
+        announced: Ids of RQ jobs that were rung for and that nobody has picked up since, in parts; each with a mark
+            that another ring changes.
     """
 
     unknown: Callable[[Sequence[str]], Collection[str]]
-    announced: Callable[[], Iterator[Sequence[str]]]
+    announced: Callable[[], Iterator[Mapping[str, object]]]
 
 
-def audit(reader: RedisReader, database: DatabaseSide | None = None) -> Iterator[AuditStep]:
-    """Audit everything; it goes on only while somebody asks for more.
+def audit(
+    reader: RedisReader,
+    database: DatabaseSide | None = None,
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[AuditStep]:
+    """Audit everything; it goes on only while somebody asks for more. A database that fails is told of in the steps.
+
+    Args:
+        reader: the Redis.
+        database: what it is compared with; None where the Redis is somebody else's.
+        sleep: waits so many seconds.
 
     Raises:
         RedisUnreachableError: with the reason in words.
-        FixionMailError: of the database.
     """
-    yield from _Audit(reader, database).run()
+    yield from _Audit(reader, database, sleep).run()
+
+
+class _Record(NamedTuple):
+    """What is on record of a job. ``there``: it is where its status says; 0 it is not, -1 that is a list."""
+
+    exists: int
+    status: bytes
+    queue: bytes
+    there: int
+    enqueued_at: bytes
+
+    @property
+    def waits(self) -> bool:
+        return self.status == b"queued"
+
+    @property
+    def may_be_lost(self) -> bool:
+        return self.waits or self.there == 0
+
+    @property
+    def kind_of_entry(self) -> str:
+        """What is wrong when a list holds the job, and it does not wait."""
+        if not self.exists:
+            return "entry-without-record"
+        return "several-places" if self.there == 1 else "status-disagrees"
 
 
 class _Audit:
-    def __init__(self, reader: RedisReader, database: DatabaseSide | None) -> None:
+    def __init__(
+        self, reader: RedisReader, database: DatabaseSide | None, sleep: Callable[[float], None]
+    ) -> None:
         self._reader = reader
         self._database = database
+        self._sleep = sleep
+        self._note = ""
         self._sent_before = reader.commands
         self._odd = Oddities()
         self._listed: set[bytes] = set()
+        self._stories: set[bytes] = set()
         self._twice: Counter[bytes] = Counter()
         self._queued: set[bytes] = set()
         self._confirmed: Counter[bytes] = Counter()
@@ -93,7 +142,12 @@ class _Audit:
         yield from self._settle_lists()
         self._settle_executions(orphans)
         if self._database is not None:
-            yield from self._compare_with_database(self._database)
+            try:
+                yield from self._compare_with_database(self._database)
+            except RedisUnreachableError:
+                raise
+            except FixionMailError as error:
+                self._note = f"The database could not be asked: {' '.join(str(error).split())}"
         self._done = self._total
         yield self._step("done", finished=True)
 
@@ -105,6 +159,7 @@ class _Audit:
             commands=self._reader.commands - self._sent_before,
             findings=self._odd.findings(),
             finished=finished,
+            note=self._note,
         )
 
     def _read_lists(self, lists: Sequence[Source], into: set[bytes]) -> Iterator[AuditStep]:
@@ -113,6 +168,8 @@ class _Audit:
                 self._twice.update(set(ids) & into)
                 self._twice.update({each for each, times in Counter(ids).items() if times > 1})
                 self._done += visited
+                if place.queue == STORIES:
+                    self._stories.update(ids)
             into.update(ids)
             yield self._step(f"reading the {place.state} jobs of {place.queue}")
 
@@ -143,18 +200,26 @@ class _Audit:
             yield self._step(f"comparing the {place.state} jobs of {place.queue}")
 
     def _settle_lists(self) -> Iterator[AuditStep]:
-        """What was only in the list, or only on record: look at all of these again."""
-        listed_only, recorded_only = self._listed - self._queued, self._queued - self._listed
+        """What was only in a list, or only on record: look at it before and after another reading of the lists."""
+        listed_only, recorded_only = (
+            self._listed - self._queued,
+            {*(self._queued - self._listed), *self._lost},
+        )
+        before = {
+            job_id: record
+            for job_id, record in self._look_again([*(listed_only | recorded_only)])
+            if (job_id in listed_only and not record.waits)
+            or (job_id in recorded_only and record.may_be_lost)
+        }
         again: set[bytes] = set()
-        if recorded_only or self._twice:
+        if before or self._twice:
             yield from self._read_lists(sources(self._reader, _LISTS), again)
-        for job_id, exists, status, _, there in self._look_again([*listed_only]):
-            if not exists:
-                self._odd.add("entry-without-record", [job_id])
-            elif status != b"queued":
-                self._odd.add("several-places" if there == 1 else "status-disagrees", [job_id])
-        for job_id, _, status, _, there in self._look_again([*recorded_only, *self._lost]):
-            if (status == b"queued" and job_id not in again) or there == 0:
+        for job_id, record in self._look_again([*before]):
+            if record != before[job_id]:
+                continue  # it has moved on
+            if job_id in listed_only and job_id in again:
+                self._odd.add(record.kind_of_entry, [job_id])
+            if job_id in recorded_only and (record.there == 0 or (record.waits and job_id not in again)):
                 self._odd.add("record-without-entry", [job_id])
         self._odd.add("listed-twice", [job_id for job_id in self._twice if job_id in again])
         yield self._step("looking again at what seemed odd")
@@ -163,23 +228,39 @@ class _Audit:
         _, _, still = self._reader.run(_WORKERS)
         self._odd.add("execution-without-job", set(orphans) & set(still))
 
-    def _look_again(self, ids: Sequence[bytes]) -> Iterator[tuple[bytes, Any, Any, Any, Any]]:
+    def _look_again(self, ids: Sequence[bytes]) -> Iterator[tuple[bytes, _Record]]:
         for first in range(0, len(ids), _IDS_PER_COMMAND):
             part = ids[first : first + _IDS_PER_COMMAND]
             for job_id, found in zip(part, self._reader.run(_IDS, part), strict=True):
-                yield (job_id, *found)
+                yield job_id, _Record(*found)
 
     def _compare_with_database(self, database: DatabaseSide) -> Iterator[AuditStep]:
-        waiting = sorted(map(text_of, self._listed))
+        waiting = sorted(map(text_of, self._stories))
         for first in range(0, len(waiting), _IDS_PER_COMMAND):
             part = waiting[first : first + _IDS_PER_COMMAND]
             self._odd.add("unknown-to-database", [each.encode() for each in database.unknown(part)])
             yield self._step("asking the database for the jobs that wait")
-        for ids in database.announced():
-            missing = [each.encode() for each in ids if each.encode() not in self._listed]
-            for job_id, _, status, _, there in self._look_again(missing):
-                if status in (b"", b"queued") or there == 0:
-                    self._odd.add("announced-not-rung", [job_id])
+        missing: dict[bytes, object] = {}
+        yield from self._look_for_announced(database, self._stories, missing)
+        if not missing:
+            return
+        self._sleep(ON_ITS_WAY_SECONDS)
+        listed: set[bytes] = set()
+        yield from self._read_lists(sources(self._reader, _LISTS, STORIES), listed)
+        still: dict[bytes, object] = {}
+        yield from self._look_for_announced(database, listed, still)
+        self._odd.add("announced-not-rung", [job for job, mark in still.items() if missing.get(job) == mark])
+
+    def _look_for_announced(
+        self, database: DatabaseSide, listed: set[bytes], missing: dict[bytes, object]
+    ) -> Iterator[AuditStep]:
+        """Put the announced jobs that are neither ``listed`` nor under way into ``missing``, with their marks."""
+        for part in database.announced():
+            marks = {rq_id.encode(): mark for rq_id, mark in part.items()}
+            unlisted = [rq_id for rq_id in marks if rq_id not in listed]
+            for rq_id, record in self._look_again(unlisted):
+                if not record.exists or record.may_be_lost:
+                    missing[rq_id] = marks[rq_id]
             yield self._step("looking for the jobs that were announced")
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from fixionmail.errors import FixionMailError, SettingsError
 from fixionmail.ops import actions, audit, machine, providers
+from fixionmail.ops.audit_database import database_side
 from fixionmail.ops.checks import Machine, find
 from fixionmail.ops.checks.rows import duplicates
 from fixionmail.ops.snapshot import Observer
@@ -143,7 +144,8 @@ class Doctor:
             if self._snapshot.database.ok:
                 self._try("second mails", lambda: _second_mails(observer), f"the last {DUPLICATE_DAYS} days")
             if self._snapshot.redis.ok:
-                self._try("entries of Redis", lambda: _audited(observer), "all agree")
+                side = database_side(observer) if self._snapshot.database.ok else None
+                self._try("entries of Redis", lambda: _audited(observer, side), "all agree")
         finally:
             observer.close()
 
@@ -201,8 +203,8 @@ def _second_mails(observer: Observer) -> Iterator[Finding]:
     yield from duplicates(observer.store().deliveries.duplicates(since=since))
 
 
-def _audited(observer: Observer) -> Iterator[Finding]:
-    *_, last = audit.audit(observer.reader)
+def _audited(observer: Observer, database: audit.DatabaseSide | None) -> Iterator[Finding]:
+    *_, last = audit.audit(observer.reader, database)
     yield from last.findings
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests.integration.worker.workers import Workers
 
 
 def found(reader: RedisReader, database: DatabaseSide | None = None) -> dict[str, tuple[str, ...]]:
-    *_, last = audit(reader, database)
+    *_, last = audit(reader, database, sleep=lambda seconds: None)
     assert last.finished
     assert last.done == last.total
     return {finding.kind: tuple(sorted(finding.subjects)) for finding in last.findings}
@@ -162,18 +162,31 @@ def test_a_job_that_moves_on_meanwhile_is_not_told(redis: Any, reader: RedisRead
     assert last.findings == ()
 
 
+def test_a_job_that_a_worker_takes_and_ends_meanwhile_is_not_told(redis: Any, reader: RedisReader) -> None:
+    queued(redis, "ends", "is-forgotten")
+    for step in audit(reader):
+        if step.what == "reading the queued jobs of reports":
+            redis.delete("rq:queue:reports", "rq:job:is-forgotten")
+            redis.hset("rq:job:ends", "status", "finished")
+            redis.zadd("rq:finished:reports", {"ends": time.time() + 60})
+        last = step
+
+    assert last.findings == ()
+
+
 def test_the_database_is_asked_for_what_waits_and_for_what_was_announced(
     redis: Redis, reader: RedisReader
 ) -> None:
-    queued(redis, "known", "stranger")
+    queued(redis, "known", "stranger", queue="stories")
+    queued(redis, "of-another-queue")
     asked: list[str] = []
 
     def unknown(ids: Sequence[str]) -> list[str]:
         asked.extend(ids)
         return [each for each in ids if each == "stranger"]
 
-    def announced() -> Iterator[Sequence[str]]:
-        yield ("known", "flushed")
+    def announced() -> Iterator[Mapping[str, object]]:
+        yield {"known": 1, "flushed": 2}
 
     assert found(reader, DatabaseSide(unknown=unknown, announced=announced)) == {
         "unknown-to-database": ("stranger",),
