@@ -183,14 +183,14 @@ class ConsoleApp(AskingApp):
         else:
             self.look_now()
 
-    def change(self, action: str, targets: tuple[str, ...]) -> None:
-        """Show what an action would touch, and do it when the operator says so."""
+    def change(self, action: str, targets: tuple[str, ...], words: str = "") -> None:
+        """Show what an action would touch, and do it when the operator says so; ``words`` are the title."""
         if self.read_only:
             self.notify_text("This console only looks (--read-only): nothing was changed.", "warning")
         elif not targets:
             self.notify_text("Nothing is chosen for that.", "warning")
         else:
-            self.push_screen(ChangeScreen(action, targets), self._changed)
+            self.push_screen(ChangeScreen(action, targets, words), self._changed)
 
     def _changed(self, begun: bool | None) -> None:
         """Show at once what became of it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -40,6 +41,7 @@ class ChangeScreen(ModalScreen[bool]):
     Args:
         action: the operation's name.
         targets: what it is meant for.
+        words: what the operator was offered, as the title; empty: the operation's name.
     """
 
     BINDINGS: ClassVar[list[Any]] = [
@@ -47,9 +49,10 @@ class ChangeScreen(ModalScreen[bool]):
         Binding("enter", "go_on", "go on", show=False),
     ]
 
-    def __init__(self, action: str, targets: tuple[str, ...]) -> None:
+    def __init__(self, action: str, targets: tuple[str, ...], words: str = "") -> None:
         super().__init__()
         self.of, self.targets = action, targets
+        self.title_words = words or action.replace("-", " ")
         self.phase = Phase.LOOKING
         self.preview: Preview | None = None
         self.progress: Progress | None = None
@@ -59,7 +62,7 @@ class ChangeScreen(ModalScreen[bool]):
     def compose(self) -> ComposeResult:
         """The preview, the lines to fill in, and the keys."""
         with Vertical(classes="dialog change") as box:
-            box.border_title = Content(_title(self.of))
+            box.border_title = Content(_title(self.title_words))
             yield Static("", id="change-text", markup=False)
             yield Input(id="change-name", compact=True, classes="-hidden")
             words = "why (goes into the audit log), may stay empty"
@@ -210,16 +213,31 @@ class ChangeScreen(ModalScreen[bool]):
 
 def _progress_lines(progress: Progress) -> list[Content | str]:
     part = progress.done / progress.total if progress.total else 1.0
-    counts = "  ".join(f"{safe(word)} {whole(count)}" for word, count in progress.outcomes.items())
+    words: Counter[str] = Counter()
+    for outcome, count in progress.outcomes.items():
+        words[_word(outcome)] += count
+    counts = "  ".join(f"{safe(word)} {whole(count)}" for word, count in words.items())
     line = Content.assemble(bar(part, BAR, OK_STYLE), f" {whole(progress.done)} of {whole(progress.total)}")
     mark = Content.styled(f"{GOOD} ", OK_STYLE) if progress.finished else Content("")
-    bad = [f"{key}: {outcome}" for key, outcome in progress.details if outcome not in FINE][:SAMPLES]
-    return [line, Content.assemble(mark, counts), *(plain(words, BAD_STYLE) for words in bad)]
+    told = [(key, outcome) for key, outcome in progress.details if outcome not in FINE][:SAMPLES]
+    return [line, Content.assemble(mark, counts), *(_told(key, outcome) for key, outcome in told)]
 
 
-def _title(action: str) -> str:
-    words = action.replace("-", " ")
-    return words[:1].upper() + words[1:]
+def _word(outcome: str) -> str:
+    """``done`` of ``done: and what came of it``."""
+    return outcome.partition(":")[0]
+
+
+def _told(key: str, outcome: str) -> Content:
+    """What there is to say of one target: why not, or what came of it."""
+    if _word(outcome) in FINE:
+        return plain(outcome.partition(":")[2].strip())
+    return plain(f"{key}: {outcome}", BAD_STYLE)
+
+
+def _title(words: str) -> str:
+    plain_words = safe(words)
+    return plain_words[:1].upper() + plain_words[1:]
 
 
 def _about(count: int) -> str:

@@ -207,4 +207,5 @@ class JobScreen(Screen[None]):
     def _cure(self, number: int) -> None:
         cures = [cure for cure in self.job.cures if cure.action] if self.job else []
         if number <= len(cures):
-            console_of(self).change(cures[number - 1].action, cures[number - 1].targets or (self.job_id,))
+            cure = cures[number - 1]
+            console_of(self).change(cure.action, cure.targets or (self.job_id,), cure.label)

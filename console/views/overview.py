@@ -16,7 +16,7 @@ from console.marks import QUIET_STYLE
 from console.messages import FindingOpened, HistoryWanted, JobsFiltered
 from console.sections import Shown
 from console.views.base import View
-from console.widgets.attention import AttentionStrip, strip_rows
+from console.widgets.attention import CALM, LOOKING, AttentionStrip, strip_rows
 from console.widgets.chart import Chart
 from console.widgets.funnel import Funnel
 from console.widgets.heading import Heading
@@ -82,7 +82,9 @@ class Overview(View):
 
     def watch_findings(self) -> None:
         keys = [key_of(BY_ID[f"cure-{number}"], {}) for number in range(1, len(CURE_KEYS) + 1)]
-        self.query_one(AttentionStrip).rows = strip_rows(self.findings, keys, self.moment)
+        strip = self.query_one(AttentionStrip)
+        strip.set_empty(CALM if self.moment else LOOKING)
+        strip.rows = strip_rows(self.findings, keys, self.moment)
 
     def watch_moment(self) -> None:
         self.watch_findings()

@@ -14,10 +14,11 @@ from console.text import plain, safe
 from console.widgets.table import Column, Row, Table
 from fixionmail.ops.views.findings import Cure, Finding, Harm
 
+LOOKING = Content.styled("looking …", QUIET_STYLE)
 CALM = Content.assemble((GOOD, OK_STYLE), " All is well: nothing is late, lost or sent twice.")
 COLUMNS = (
     Column(name="", width=1),
-    Column(name="wrong", least=24),
+    Column(name="wrong", least=24, snug=True),
     Column(name="for", width=4, right=True, rank=2),
     Column(name="", width=1),
     Column(name="cure", least=18, rank=1),
@@ -69,7 +70,7 @@ def curable(findings: Sequence[Finding]) -> list[Finding]:
 
 
 class AttentionStrip(Table):
-    """The findings as a table without heading, as high as there is trouble."""
+    """The findings as a table without heading, as high as there is trouble. All is well only after a look."""
 
     def __init__(self) -> None:
-        super().__init__(*COLUMNS, empty=CALM, head=False, fitted=True, id="attention")
+        super().__init__(*COLUMNS, empty=LOOKING, head=False, fitted=True, id="attention")

@@ -32,7 +32,7 @@ class Column:
     """A column. ``width`` 0: it takes the room that the others leave, at least ``least`` cells.
 
     ``rank``: where there is too little room, the column with the highest rank goes first; 0 stays. ``grow``: how wide
-    it becomes where there is plenty.
+    it becomes where there is plenty. ``snug``: elastic, but no wider than what stands in it.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Column:
     right: bool = False
     rank: int = 0
     least: int = 12
+    snug: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +53,8 @@ class Row:
     heading: bool = False
 
 
-def widths(columns: Sequence[Column], room: int) -> list[int]:
-    """How wide each column is in ``room`` cells; 0 for those left out."""
+def widths(columns: Sequence[Column], room: int, filled: Sequence[int] = ()) -> list[int]:
+    """How wide each column is in ``room`` cells; 0 for those left out. ``filled``: the widest cell of each."""
     kept = list(range(len(columns)))
     while _needed(columns, kept) > room and (spare := max((columns[n].rank for n in kept), default=0)) > 0:
         kept.remove(next(n for n in reversed(kept) if columns[n].rank == spare))
@@ -65,9 +66,18 @@ def widths(columns: Sequence[Column], room: int) -> list[int]:
         more = min(column.grow - column.width, rest - (PLENTY if elastic else 0)) if column.grow else 0
         given[n] = (column.width or column.least) + max(0, more)
         rest -= max(0, more)
+    for n in [n for n in elastic if columns[n].snug and filled]:
+        more = max(0, min(rest, filled[n] - given[n]))
+        given[n], rest = given[n] + more, rest - more
+        elastic.remove(n)
     for index, n in enumerate(elastic):
         given[n] = max(1, given[n] + rest // len(elastic) + (1 if index < rest % len(elastic) else 0))
     return given
+
+
+def _filled(rows: Sequence[Row]) -> tuple[int, ...]:
+    columns = zip(*(row.cells for row in rows if not row.heading), strict=True)
+    return tuple(max(cell.cell_length for cell in column) for column in columns)
 
 
 def _needed(columns: Sequence[Column], kept: Sequence[int]) -> int:
@@ -155,6 +165,8 @@ class Table(ScrollView, can_focus=True):
         self.fitted = fitted
         self.key = ""
         self._index = 0
+        self._filled: tuple[int, ...] = ()
+        """How wide the widest cell of each column is."""
 
     @property
     def chosen(self) -> Row | None:
@@ -175,6 +187,8 @@ class Table(ScrollView, can_focus=True):
     def watch_rows(self, before: tuple[Row, ...], now: tuple[Row, ...]) -> None:
         """Keep the choice on its key, and the key on its line."""
         line = self._index - self.scroll_offset.y
+        if any(column.snug for column in self.columns):
+            self._filled = _filled(now)
         places = {row.key: index for index, row in enumerate(now)}
         followed = self.key in places
         self._index = places.get(self.key, min(self._index, max(0, len(now) - 1)))
@@ -247,7 +261,7 @@ class Table(ScrollView, can_focus=True):
         return Content.assemble(" " * GUTTER, self._cells(names, width))
 
     def _cells(self, cells: tuple[Content, ...], width: int) -> Content:
-        rooms = widths(self.columns, width - GUTTER - 1)
+        rooms = widths(self.columns, width - GUTTER - 1, self._filled)
         return Content(" " * GAP).join(
             fit(cell, room, right=column.right)
             for column, cell, room in zip(self.columns, cells, rooms, strict=True)

@@ -12,6 +12,7 @@ from textual.widgets import Input
 from console.canned import CannedDeck
 from console.commands import COMMANDS, VIEWS
 from console.screens.change import ChangeScreen, Phase
+from console.widgets.attention import curable
 from fixionmail.errors import InputError
 from fixionmail.ops.views.findings import Preview, Progress
 from tests.console.stage import NOON, Stage, canned, play
@@ -181,6 +182,35 @@ def test_a_change_that_is_refused_says_why_and_closes_with_enter() -> None:
         assert stage.app.screen is stage.app.main
 
     play(scene, Refusing(now=lambda: NOON, step_seconds=0.0))
+
+
+def test_what_came_of_a_change_is_told_once_and_not_as_a_failure() -> None:
+    class Telling(CannedDeck):
+        def run(
+            self, preview: Preview, targets: tuple[str, ...], reason: str, cursor: str
+        ) -> Iterator[Progress]:
+            words = "done: Valkey was started on port 6379."
+            yield Progress(done=1, total=1, outcomes={words: 1}, finished=True, details=(("redis", words),))
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("G", "enter")
+        text = stage.words("#change-text")
+        assert "done 1" in text
+        assert text.count("Valkey was started on port 6379.") == 1
+        assert "redis:" not in text
+
+    play(scene, Telling(now=lambda: NOON, step_seconds=0.0))
+
+
+def test_a_cure_is_asked_about_in_the_words_in_which_it_was_offered() -> None:
+    async def scene(stage: Stage) -> None:
+        offered = curable(stage.app.findings)[0]
+        await stage.press("F")
+        label = next(cure.label for cure in offered.cures if cure.action)
+        box = stage.app.screen.query_one(".dialog")
+        assert str(box.border_title).lower() == label.lower()
+
+    play(scene)
 
 
 def test_ids_that_came_to_another_end_are_named() -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from console.app import ConsoleApp
 from console.canned import CannedDeck
 from console.pace import IDLE_SECONDS, STOP_SECONDS, UNUSED_SECONDS, USED_SECONDS, Pace
 from console.views.jobs import Jobs
 from fixionmail.ops.views.jobs import JobPage
 from fixionmail.ops.views.snapshot import Snapshot
-from tests.console.stage import NOON, Stage, canned, play
+from tests.console.stage import LARGE, NOON, Stage, canned, play
 
 
 def test_a_used_console_looks_every_two_seconds() -> None:
@@ -61,6 +63,22 @@ class Hanging(CannedDeck):
     def look(self) -> Snapshot:
         self.answer.wait(20)
         return super().look()
+
+
+def test_all_is_well_only_after_somebody_has_looked() -> None:
+    deck = Hanging(now=lambda: NOON, step_seconds=0.0, troubled=False)
+    app = ConsoleApp(deck, live=False)
+
+    async def run() -> None:
+        async with app.run_test(size=LARGE) as pilot:
+            await pilot.pause()
+            stage = Stage(app, pilot)
+            assert "All is well" not in stage.screen_text()
+            deck.answer.set()
+            await stage.settle()
+            assert "All is well" in stage.screen_text()
+
+    asyncio.run(run())
 
 
 def test_no_key_waits_for_a_deployment_that_does_not_answer() -> None:

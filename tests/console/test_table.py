@@ -39,6 +39,13 @@ def test_columns_without_a_name_do_not_share_a_width() -> None:
     ]
 
 
+def test_a_snug_column_takes_what_stands_in_it_and_leaves_the_rest_to_others() -> None:
+    columns = (Column(name="what", least=10, snug=True), Column(name="cure", least=10))
+    assert widths(columns, 62, (30, 99)) == [30, 30]
+    assert widths(columns, 62, (80, 5)) == [50, 10]
+    assert widths(columns, 62, (4, 99)) == [10, 50]
+
+
 def _rows(*keys: str) -> tuple[Row, ...]:
     return tuple(Row(key=key, cells=tuple(Content(key) for _ in range(3))) for key in keys)
 

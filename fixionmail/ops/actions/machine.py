@@ -11,7 +11,7 @@ from fixionmail.ops.actions.hands import Hands
 def _start_redis(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
     from fixionmail.processes.redis_service import start_local_redis
 
-    return dict.fromkeys(chunk, start_local_redis(hands.settings))
+    return dict.fromkeys(chunk, f"done: {start_local_redis(hands.settings)}")
 
 
 def _local_redis(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
