@@ -149,14 +149,14 @@ def _layout(
 
 
 def _queue(row: Sequence[Any], now: datetime, workers: Sequence[WorkerView], *, counted: bool) -> QueueView:
-    raw_name, counts, head, head_at, starts, limbo_at, pause, minute_rows = row
+    raw_name, counts, head, head_at, held, limbo_at, pause, minute_rows = row
     waiting, running, lapsed, limbo, failed, finished, deferred, scheduled, canceled = counts
     name = text_of(raw_name)
     serving = [
         worker for worker in workers if name in worker.queues and worker.health is not WorkerHealth.DEAD
     ]
-    began = [moment_of(start) for start in starts]
-    began += [held.started_at for worker in workers for held in worker.executions if held.queue == name]
+    began = [moment_of(start) for start, _, _ in held]
+    began += [run.started_at for worker in workers for run in worker.executions if run.queue == name]
     minutes = tuple(_minute(values) for values in minute_rows)
     into, out, lost = _rates(minutes, now) if counted else (None, None, None)
     return QueueView(
@@ -170,6 +170,7 @@ def _queue(row: Sequence[Any], now: datetime, workers: Sequence[WorkerView], *, 
         canceled=canceled,
         limbo=limbo,
         lapsed=lapsed,
+        lapsed_jobs=tuple((text_of(job), text_of(worker)) for _, job, worker in held[:lapsed]),
         oldest_waiting_at=moment_of(head_at),
         oldest_running_at=min((start for start in began if start), default=None),
         oldest_limbo_at=moment_of(limbo_at),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -24,6 +26,7 @@ from fixionmail.store import Store
 from fixionmail.subscribers.service import Operator
 from tests.contract.store.world import World
 
+_MOMENT = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 OPERATOR = Operator(name="drill", host="here")
 
 
@@ -54,6 +57,20 @@ class Deployment:
         bell = QueueDispatcher(self.redis_url, story_timeout=900, mail_timeout=120)
         bell.ring_stories(jobs)
         bell.close()
+
+    def pass_redis_time(self, seconds: float) -> None:
+        """Let so much time go by for all that is in Redis: leases, signs of life, and what expires."""
+        for key in list(self.redis.scan_iter()):
+            if (left := self.redis.pttl(key)) > 0:
+                self.redis.pexpire(key, max(1, left - round(seconds * 1000)))
+            if key.startswith((b"rq:wip:", b"rq:executions:")):
+                for member in self.redis.zrange(key, 0, -1):
+                    self.redis.zincrby(key, -seconds, member)
+            elif key.startswith((b"rq:job:", b"rq:worker:")) and self.redis.type(key) == b"hash":
+                for field, value in self.redis.hgetall(key).items():
+                    if _MOMENT.fullmatch(value):
+                        at = datetime.fromisoformat(value.decode()) - timedelta(seconds=seconds)
+                        self.redis.hset(key, field, at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
 
     def cure(self, finding: Finding, action: str) -> dict[str, int]:
         """Run the cure of that name that the finding offers; the outcomes, counted."""

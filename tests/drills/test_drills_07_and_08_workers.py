@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -15,11 +16,12 @@ import pytest
 from rq import Queue
 
 from fixionmail.jobs.worker import enqueue_many
-from fixionmail.ops.views.findings import Finding, Harm
+from fixionmail.ops.views.findings import Cure, Finding, Harm
 from tests.drills.conftest import Deployment
 from tests.drills.test_drills_05_to_13_work import until
+from tests.integration.worker.functions import HERE
 from tests.integration.worker.jobs import lines, new, status
-from tests.integration.worker.workers import Workers
+from tests.integration.worker.workers import ROOT, Workers
 
 WORKER = "mill-worker"
 
@@ -32,7 +34,8 @@ def stock_worker(deployment: Deployment, kind: str) -> Iterator[psutil.Process]:
          "--worker-class", kind, "--quiet"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env={"PATH": os.environ["PATH"]},
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     try:
         yield psutil.Process(process.pid)
@@ -51,22 +54,68 @@ def started(deployment: Deployment, *, timeout: int) -> str:
     return str(job.id)
 
 
-def test_drill_7_a_worker_that_died_is_named_with_its_host_and_job_which_is_queued_again(
-    deployment: Deployment,
-) -> None:
-    with stock_worker(deployment, "rq.SimpleWorker") as worker:
-        job = started(deployment, timeout=120)
-        assert not {"worker-died", "worker-quiet", "job-overdue"} & deployment.findings().keys()
-        worker.kill()
-    deployment.redis.hset(f"rq:worker:{WORKER}", "last_heartbeat", "2020-01-01T00:00:00.000000Z")
-    deployment.redis.persist(
-        f"rq:worker:{WORKER}"
-    )  # its record outlives it here, so that its host can be told
-    finding = deployment.findings()["worker-died"]
-    assert (finding.drill, finding.harm, finding.subjects) == (7, Harm.LATE, (WORKER,))
-    assert f"pid {worker.pid}" in finding.evidence[0]
-    assert finding.evidence[1].startswith(f"job {job} on imports, running for ")
-    assert next(cure for cure in finding.cures if cure.action == "requeue").targets == (job,)
+class TestDrill7:
+    @pytest.mark.parametrize("action", ["requeue", pytest.param("repair-redis", marks=pytest.mark.slow)])
+    def test_a_worker_that_died_is_named_with_its_host_and_what_it_held_is_done_once_when_it_is_queued_again(
+        self, deployment: Deployment, tmp_path: Path, action: str
+    ) -> None:
+        notes, gate = tmp_path / "notes", tmp_path / "gate"
+        queue = Queue("imports", connection=deployment.redis)
+        job = str(queue.enqueue(f"{HERE}.careless", str(notes), str(gate), job_timeout=600).id)
+        with stock_worker(deployment, "rq.Worker") as worker:
+            until(lambda: lines(notes) == ["begun"], "the start")
+            assert not {"worker-quiet", "job-lease-lapsed", "job-overdue"} & deployment.findings().keys()
+            for each in (worker, *worker.children()):
+                each.kill()
+        deployment.pass_redis_time(80)
+        quiet = deployment.findings()["worker-quiet"]
+        assert (quiet.drill, quiet.harm, quiet.subjects) == (7, Harm.LATE, (WORKER,))
+        assert quiet.evidence[0] == f"host {socket.gethostname()}, pid {worker.pid}"
+        assert quiet.evidence[1].startswith(f"job {job} on imports, running for 1 min")
+
+        deployment.pass_redis_time(20)
+        until(lambda: not deployment.redis.exists(f"rq:worker:{WORKER}"), "the end of its record")
+        lost = deployment.findings()["job-lease-lapsed"]
+        assert (lost.drill, lost.harm, lost.subjects) == (7, Harm.LATE, ("imports",))
+        assert lost.evidence == ("the oldest started 1 min 40 s ago", f"job {job}, held by worker {WORKER}")
+
+        cure = lost.cures[0] if action == "repair-redis" else Cure(label="", action=action, targets=(job,))
+        assert (cure.action, sum(deployment.run(cure).values())) == (action, 1)
+        gate.touch()
+        with stock_worker(deployment, "rq.Worker"):
+            until(lambda: status(deployment.redis, job) == "finished", "its end")
+            assert not {"worker-quiet", "job-lease-lapsed"} & deployment.findings().keys()
+        assert lines(notes) == ["begun", "begun", "done"]
+        assert deployment.redis.lrange("rq:queue:imports", 0, -1) == []
+        assert deployment.redis.zcard("rq:failed:imports") == 0
+
+    def test_what_our_worker_held_that_was_killed_is_queued_again_from_the_same_line_and_done_once(
+        self, deployment: Deployment, ours: Workers, tmp_path: Path
+    ) -> None:
+        notes, gate = tmp_path / "notes", tmp_path / "gate"
+        enqueue_many(deployment.redis, "stories", [new("held", "careless", str(notes), str(gate))])
+        process = ours.spawn(concurrency=1)
+        until(lambda: lines(notes) == ["begun"], "the start")
+        process.kill()
+        process.wait()
+        deployment.pass_redis_time(100)
+        finding = deployment.findings()["worker-quiet"]
+        assert finding.evidence[0] == f"host {socket.gethostname()}, pid {process.pid}"
+        assert finding.cures[0].targets == ("held",)
+        assert deployment.cure(finding, "requeue") == {"done": 1}
+        gate.touch()
+        ours.start(concurrency=1)
+        until(lambda: status(deployment.redis, "held") == "finished", "its end")
+        assert lines(notes) == ["begun", "begun", "done"]
+
+    def test_while_its_lease_holds_nobody_can_queue_the_job_a_second_time(
+        self, deployment: Deployment
+    ) -> None:
+        with stock_worker(deployment, "rq.SimpleWorker") as worker:
+            job = started(deployment, timeout=120)
+            worker.kill()
+        assert deployment.run(Cure(label="", action="requeue", targets=(job,))) == {"running": 1}
+        assert deployment.redis.lrange("rq:queue:imports", 0, -1) == []
 
 
 class TestDrill8:

@@ -16,7 +16,7 @@ def check(scene: Scene) -> Iterator[Finding]:
         if worker.health is WorkerHealth.DEAD:
             yield from _dead(scene, worker)
         elif worker.health is WorkerHealth.QUIET:
-            yield _quiet(worker)
+            yield _quiet(scene, worker)
         for execution in worker.executions:
             if execution.overdue and worker.health is not WorkerHealth.DEAD:
                 yield _overdue(worker, execution)
@@ -44,7 +44,9 @@ def _dead(scene: Scene, worker: WorkerView) -> Iterator[Finding]:
     )
 
 
-def _quiet(worker: WorkerView) -> Finding:
+def _quiet(scene: Scene, worker: WorkerView) -> Finding:
+    lost = tuple(run.job_id for run in worker.executions if run.lease_until and run.lease_until < scene.at)
+    ours = scene.ours and all(run.queue in QUEUES for run in worker.executions)
     return Finding(
         kind="worker-quiet",
         harm=Harm.LATE if worker.running else Harm.RISK,
@@ -54,6 +56,7 @@ def _quiet(worker: WorkerView) -> Finding:
         subjects=(worker.name,),
         count=worker.running or 1,
         cures=(
+            *((_requeue(lost, ours),) if lost else ()),
             Cure(
                 label="stop it and start another",
                 action="stop-worker",
@@ -117,7 +120,13 @@ def _lapsed(scene: Scene) -> Iterator[Finding]:
                 harm=Harm.LATE,
                 title=f"{many(queue.lapsed, 'job')} of queue {queue.name} lost the worker",
                 cause="They count as started and nobody vouches for them any more.",
-                evidence=(f"the oldest started {scene.ago(queue.oldest_running_at)}",),
+                evidence=(
+                    f"the oldest started {scene.ago(queue.oldest_running_at)}",
+                    *(
+                        f"job {job}, held by worker {name or 'unknown'}"
+                        for job, name in queue.lapsed_jobs[:5]
+                    ),
+                ),
                 subjects=(queue.name,),
                 count=queue.lapsed,
                 since=queue.oldest_running_at,

@@ -4,7 +4,7 @@
 local EXECUTIONS = tonumber(ARGV[2])
 local MEMBERS_LIMIT = 5000 -- of one set that is read as a whole
 local QUEUES_LIMIT, WORKERS_LIMIT = 500, 1000
-local HELD = 10 -- entries looked at for the oldest one
+local HELD = 10 -- entries looked at for the oldest one, and of those whose lease has lapsed
 local LIMBO_SEEN = 200
 local MINUTES, ALL_MINUTES = 60, 600 -- of one queue, and of all together
 local FACTS = {}
@@ -133,12 +133,13 @@ local function limbo_of(key)
   return count, cut(seen) or first_known({first}, 'enqueued_at')
 end
 
--- When the entries whose lease ends first were started.
-local function starts(leases)
+-- The entries whose lease ends first: when each was started, its job, and the worker that holds it.
+local function first_held(leases)
   local found = {}
   for _, member in ipairs(ask('ZRANGE', leases, 0, HELD - 1) or {}) do
-    local job = fields_of(prefix .. ':job:' .. split(member), 'started_at')
-    if job then found[#found + 1] = job[1] end
+    local job_id = split(member)
+    local job = fields_of(prefix .. ':job:' .. job_id, 'started_at', 'worker_name')
+    if job then found[#found + 1] = {job[1] or false, job_id, job[2] or false} end
   end
   return found
 end
@@ -165,7 +166,7 @@ local function queue_of(name)
     counts[4 + i] = size('ZCARD', prefix .. ':' .. state .. ':' .. name)
   end
   return {name, counts, head[1] or false, first_known(head, 'enqueued_at'),
-          counts[2] > 0 and starts(leases) or {}, limbo_since,
+          counts[2] > 0 and first_held(leases) or {}, limbo_since,
           cut(ask('HGET', 'fm:paused', name)),
           minutes_of(name, math.max(6, math.min(MINUTES, math.floor(ALL_MINUTES / #names))))}
 end

@@ -72,6 +72,8 @@ class QueueView:
     limbo: int = 0
     lapsed: int = 0
     """Running entries whose lease has lapsed: their worker no longer vouches for them."""
+    lapsed_jobs: tuple[tuple[str, str], ...] = ()
+    """The first few of these: the job, and the worker that held it."""
     oldest_waiting_at: datetime | None = None
     oldest_running_at: datetime | None = None
     oldest_limbo_at: datetime | None = None
