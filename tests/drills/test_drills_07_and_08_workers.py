@@ -64,6 +64,7 @@ class TestDrill7:
         job = str(queue.enqueue(f"{HERE}.careless", str(notes), str(gate), job_timeout=600).id)
         with stock_worker(deployment, "rq.Worker") as worker:
             until(lambda: lines(notes) == ["begun"], "the start")
+            until(lambda: deployment.redis.ttl(f"rq:worker:{WORKER}") <= 90, "its promise to speak up")
             assert not {"worker-quiet", "job-lease-lapsed", "job-overdue"} & deployment.findings().keys()
             for each in (worker, *worker.children()):
                 each.kill()
