@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import fields
 from typing import Any, ClassVar
 
 from textual import events
@@ -27,9 +28,12 @@ from console.text import plain
 from console.theme import FALLBACKS, SIXTEEN, THEMES
 from console.widgets.masthead import Pulse
 from fixionmail.ops.views.findings import Finding
+from fixionmail.ops.views.section import Section
 from fixionmail.ops.views.snapshot import Snapshot
 
 HEARTBEAT_SECONDS = 1.0
+LATE_SECONDS = 2.0
+"""Data that is older than the pace by so much is said to be old."""
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -72,6 +76,8 @@ class ConsoleApp(AskingApp):
         self._told: set[str] | None = None
         self._timer: Timer | None = None
         self._looking = False
+        self._good_at: float | None = None
+        """When everything was last seen, in monotonic seconds."""
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = SIXTEEN.name if colourless else self.settings.theme
@@ -118,6 +124,8 @@ class ConsoleApp(AskingApp):
     def _looked(self, seen: tuple[Snapshot, tuple[Finding, ...], float]) -> None:
         self._snapshot, self.findings, self.pace.took = seen
         self._looking = False
+        if self._good_at is None or is_whole(self._snapshot):
+            self._good_at = time.monotonic()
         self._tell_new(self.findings)
         self.main.show(self._snapshot, self.findings)
         self._schedule()
@@ -138,12 +146,20 @@ class ConsoleApp(AskingApp):
         now = time.monotonic()
         wait = self.pace.wait(now)
         state = "paused" if self.pace.paused else "asleep" if wait is None else "live"
-        cost = self._snapshot.cost.redis_commands if self._snapshot else 0
+        cost = self._snapshot.cost.redis_commands + self.main.view.commands_a_look if self._snapshot else 0
         self.main.pulse = Pulse(
             state=state if self._snapshot else "waiting",
             every_seconds=wait or 0.0,
-            commands_per_month=self.pace.commands_per_month(now, cost),
+            commands_per_month=self.pace.commands_per_month(cost),
+            old_seconds=self._old(now, wait),
         )
+
+    def _old(self, now: float, wait: float | None) -> float | None:
+        """How old what is shown is, where that is more than the pace accounts for."""
+        if self._good_at is None:
+            return None
+        old = now - self._good_at
+        return old if wait is None or old > wait + LATE_SECONDS else None
 
     def _tell_new(self, findings: tuple[Finding, ...]) -> None:
         """A toast for each trouble that was not there at the look before; none for what was there at the start."""
@@ -224,7 +240,16 @@ class ConsoleApp(AskingApp):
             ):  # not in the main thread: a browser's or a test's
                 loop.add_signal_handler(number, self.exit)
 
-    def on_unmount(self) -> None:
-        """Let go of connections."""
-        with suppress(Exception):
-            self.deck.close()
+    def run(self, **options: Any) -> None:
+        """Run until it is left; connections are let go of when the terminal is as it was."""
+        try:
+            super().run(**options)
+        finally:
+            with suppress(Exception):
+                self.deck.close()
+
+
+def is_whole(snapshot: Snapshot) -> bool:
+    """Every part of it could be seen."""
+    sections = (getattr(snapshot, field.name) for field in fields(snapshot))
+    return not any(isinstance(section, Section) and section.error for section in sections)

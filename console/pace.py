@@ -12,7 +12,9 @@ STOP_SECONDS = 600.0
 """Without a key for this long, it stops looking."""
 BACK_OFF = 3.0
 """It never looks for more than one part in so many plus one of the time."""
-MONTH_SECONDS = 30 * 86400
+USE_SECONDS_A_DAY = 3600.0
+"""A month's cost assumes that the console is used for so long a day, and then left open until the next."""
+MONTH_DAYS = 30
 
 
 @dataclass(kw_only=True)
@@ -44,9 +46,16 @@ class Pace:
         if self.paused or self.stopped(now):
             return None
         used = self.focused and now - self.used_at < IDLE_SECONDS
-        return max(USED_SECONDS if used else UNUSED_SECONDS, self.took * BACK_OFF)
+        return self._wait(USED_SECONDS if used else UNUSED_SECONDS)
 
-    def commands_per_month(self, now: float, commands: int) -> int:
-        """What looking at this pace, day and night, costs a month."""
-        wait = self.wait(now)
-        return 0 if wait is None else round(commands * MONTH_SECONDS / (wait + self.took))
+    def commands_per_month(self, commands: int) -> int:
+        """What looking costs in a month of 30 days, at so many commands a look; see ``USE_SECONDS_A_DAY``."""
+        used = (USE_SECONDS_A_DAY + IDLE_SECONDS) / self._every(USED_SECONDS)
+        left_open = (STOP_SECONDS - IDLE_SECONDS) / self._every(UNUSED_SECONDS)
+        return round(MONTH_DAYS * commands * (used + left_open))
+
+    def _wait(self, pace: float) -> float:
+        return max(pace, self.took * BACK_OFF)
+
+    def _every(self, pace: float) -> float:
+        return self._wait(pace) + self.took

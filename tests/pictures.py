@@ -54,7 +54,8 @@ async def take(picture: Picture, folder: Path) -> None:
             if key:
                 await pilot.press(key)
             await pilot.pause()
-            await app.workers.wait_for_complete()
+            while app.is_asking:
+                await pilot.pause(0.005)
             await pilot.pause()
         app.save_screenshot(f"{picture.name}.svg", str(folder))
 

@@ -14,6 +14,8 @@ class View(Vertical):
 
     main_table = ""
     """The selector of the table that has the focus first."""
+    commands_a_look = 0
+    """Redis commands that it sends with every look."""
 
     def shown(self) -> None:
         """The view comes to the front: ask for what it needs."""

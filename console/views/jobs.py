@@ -18,6 +18,8 @@ from console.views.base import View
 from console.widgets.heading import Heading
 from console.widgets.table import Column, Row, Table
 from console.widgets.workers import short_name
+from fixionmail.errors import InputError
+from fixionmail.ops import filters
 from fixionmail.ops.views.jobs import JobPage, JobRow
 from fixionmail.ops.views.redis import QueueView
 
@@ -62,6 +64,7 @@ class Jobs(View):
     queues: reactive[Shown[tuple[QueueView, ...]]] = reactive(Shown())
     moment: reactive[datetime | None] = reactive(None)
     main_table = "#jobs"
+    commands_a_look = 1
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -69,7 +72,8 @@ class Jobs(View):
         self.all_marked = False
         self._jobs: tuple[JobRow, ...] = ()
         self._next = ""
-        self._asked = ""
+        self._asked: str | None = None
+        """The cursor of the page that is being read."""
 
     def compose(self) -> ComposeResult:
         """The table under its heading."""
@@ -86,8 +90,9 @@ class Jobs(View):
         self._ask("")
 
     def looked(self) -> None:
-        """Ask again, unless the operator is further down than the first page."""
-        if self.table.scroll_offset.y == 0 and not self.table.marked:
+        """Ask again, unless the operator is further down than the first page. A search is not repeated unasked."""
+        at_top = self.table.scroll_offset.y == 0 and not self.table.marked
+        if at_top and self._asked is None and is_page(self.query_text):
             self._ask("")
         else:
             self._draw()
@@ -115,7 +120,7 @@ class Jobs(View):
 
     def end_page(self, error: str) -> None:
         """All of the page has come, or it could not be read: then what is shown stays."""
-        self._asked = ""
+        self._asked = None
         if error:
             self.query_one("#head-jobs", Heading).tell(Shown(error=error))
 
@@ -144,6 +149,9 @@ class Jobs(View):
             self.all_marked = not self.all_marked
             marked = frozenset(job.job_id for job in self._jobs) if self.all_marked else frozenset()
             self.table.marked = marked
+        elif command_id == "refresh" and not is_page(self.query_text):
+            self._ask("")
+            return False
         else:
             return False
         return True
@@ -182,7 +190,6 @@ class Jobs(View):
         if text != self.query_text:
             self.query_text, self.all_marked = text, False
             self.table.marked = frozenset()
-            self._asked = ""
             self._ask("")
 
     def back(self) -> bool:
@@ -214,3 +221,11 @@ class Jobs(View):
         following = STATES[(STATES.index(now) + 1) % len(STATES)] if now in STATES else ""
         rest = [word for word in words if not word.startswith("state:")]
         self.set_filter(" ".join([f"state:{following}", *rest] if following else rest))
+
+
+def is_page(query: str) -> bool:
+    """A page answers it; what has to be searched for costs many commands."""
+    try:
+        return filters.parse(query).is_plain
+    except InputError:
+        return True

@@ -43,11 +43,16 @@ _SHORT_NAMES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Pulse:
-    """How the console looks right now. ``state``: live, paused, asleep or waiting."""
+    """How the console looks right now. ``state``: live, paused, asleep or waiting.
+
+    ``commands_per_month``: see :meth:`console.pace.Pace.commands_per_month`. ``old_seconds``: how old what is shown
+    is, where it is older than it should be.
+    """
 
     state: str = "waiting"
     every_seconds: float = 2.0
     commands_per_month: int = 0
+    old_seconds: float | None = None
 
 
 class Masthead(Drawn):
@@ -101,11 +106,15 @@ class Masthead(Drawn):
             "waiting": (IDLE, QUIET_STYLE, "…"),
         }
         mark, style, words = states[pulse.state]
-        cost = f"{short(pulse.commands_per_month)} cmds/month" if pulse.state == "live" else ""
-        if width < NARROW:
-            cost = cost.replace(" cmds/month", "/mo")
+        old = f"{WARN} {span(pulse.old_seconds)} old  " if pulse.old_seconds is not None else ""
+        unit = "/mo  " if width < NARROW else " cmds/month at 1 h a day  "
+        cost = f"{short(pulse.commands_per_month)}{unit}" if pulse.state == "live" and not old else ""
         return Content.assemble(
-            (cost, QUIET_STYLE), "  " if cost else "", (mark, style), (f" {words}  ", QUIET_STYLE), time
+            (cost, QUIET_STYLE),
+            (mark, style),
+            (f" {words}  ", QUIET_STYLE),
+            (old, f"bold {WARN_STYLE}"),
+            time,
         )
 
 

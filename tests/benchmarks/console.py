@@ -178,10 +178,11 @@ def _far(server: RedisServer) -> None:
     proxy = DistantProxy(server.port, 0.0)
     with terminal("--redis-url", proxy.url) as seen:
         seen.until(HOLDS_DATA)
+        os.write(seen.master, b"2")
+        seen.quiet(1.5)
         proxy.round_trip_seconds = SLOW_SECONDS
         seen.until(TELLS_AGE)
         print(f"and then a round trip takes {SLOW_SECONDS:g} s; the head tells how old the data is")
-        os.write(seen.master, b"2")
         _tell_all("key to repaint", seen.press_all([UP if n % 2 else DOWN for n in range(SLOW_KEYS)]))
         _tell_all("another view", seen.press_all([_view(n) for n in range(VIEWS)]))
 

@@ -36,9 +36,9 @@ class Stage:
     async def settle(self) -> None:
         """Wait until every question is answered and drawn."""
         await self.pilot.pause()
-        while any(not worker.is_finished for worker in self.app.workers):
-            await self.app.workers.wait_for_complete()
-            await self.pilot.pause()
+        while self.app.is_asking:
+            await self.pilot.pause(0.005)
+        await self.pilot.pause()
 
     async def press(self, *keys: str) -> None:
         """Press keys, each after the one before has had its effect."""

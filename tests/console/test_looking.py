@@ -37,11 +37,25 @@ def test_it_waits_three_times_as_long_as_a_slow_look_took() -> None:
     assert Pace(used_at=100.0, took=5.0).wait(101.0) == 15.0
 
 
-def test_the_cost_in_commands_a_month_follows_the_pace() -> None:
-    pace = Pace(used_at=0.0)
-    assert pace.commands_per_month(1.0, 1) == 1_296_000
-    assert pace.commands_per_month(100.0, 1) == 86_400
-    assert pace.commands_per_month(STOP_SECONDS, 1) == 0
+def test_a_months_cost_is_an_hour_of_use_a_day_and_what_is_left_open_looks_on_for_ten_minutes() -> None:
+    an_hour_and_a_minute_every_2_s, nine_minutes_every_30_s = 1830, 18
+    looks = 30 * (an_hour_and_a_minute_every_2_s + nine_minutes_every_30_s)
+    assert Pace(used_at=0.0).commands_per_month(1) == looks
+    assert Pace(used_at=0.0).commands_per_month(2) == 2 * looks
+
+
+def test_a_slow_deployment_is_looked_at_less_often_and_costs_less() -> None:
+    assert Pace(used_at=0.0, took=5.0).commands_per_month(1) == 30 * round(3660 / 20 + 540 / 35)
+
+
+def test_the_head_names_the_cost_and_what_it_assumes_and_an_open_page_counts() -> None:
+    async def scene(stage: Stage) -> None:
+        assert "55.4k cmds/month at 1 h a day" in stage.screen_text().splitlines()[0]
+        await stage.press("2")
+        await stage.look()
+        assert "111k cmds/month at 1 h a day" in stage.screen_text().splitlines()[0]
+
+    play(scene)
 
 
 def test_p_pauses_and_says_so_and_p_goes_on() -> None:

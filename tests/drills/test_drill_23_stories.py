@@ -1,32 +1,94 @@
-"""Drill 23 with loops that write: the model's provider refuses the key, and the cure is the setting."""
+"""Drill 23 with loops that write: the provider is overloaded or refuses the key, and well again all goes on by itself."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pytest
+
 from fixionmail.loops.service import hosting
-from fixionmail.ops.views.findings import Harm
+from fixionmail.ops.views.findings import Finding, Harm
 from fixionmail.settings import Settings
 from tests.commands import until
 from tests.drills.conftest import Deployment
 from tests.standins.anthropic import AnthropicStandIn
+from tests.standins.model_api import ModelFault
 
 
-def test_a_refused_key_stops_the_line_which_is_named_with_the_setting_and_nothing_is_written_meanwhile(
-    deployment: Deployment,
+@pytest.fixture
+def provider() -> Iterator[AnthropicStandIn]:
+    with AnthropicStandIn(api_key="sk-g00d") as running:
+        yield running
+
+
+def test_an_overloaded_provider_is_named_and_asked_again_by_itself_until_the_story_is_written(
+    deployment: Deployment, provider: AnthropicStandIn
 ) -> None:
-    with AnthropicStandIn() as provider:
-        settings = writing_by(deployment, provider.url, "sk-wr0ng")
-        deployment.world.subscribe(1)
-        with hosting(settings):
-            until(lambda: "story-line" in deployment.findings(), "the refusal", 20)
-        finding = deployment.findings()["story-line"]
+    provider.faults.add(ModelFault.OVERLOADED, times=None)  # type: ignore[arg-type]
+    deployment.world.subscribe(1)
+    with hosting(writing_by(deployment, provider, "sk-g00d")):
+        finding = standing_line(deployment)
+        assert (finding.drill, finding.harm) == (23, Harm.COST)
+        assert "529" in finding.cause
+        assert [bool(cure.automatic) for cure in finding.cures] == [True]
+        assert written(deployment) == 0
+        provider.faults.clear()
+        goes_on_by_itself(deployment)
+
+
+def test_a_refused_key_stops_the_line_which_is_named_with_the_setting_and_goes_on_when_the_key_is_good_again(
+    deployment: Deployment, provider: AnthropicStandIn
+) -> None:
+    provider.api_key = "sk-an0ther"
+    deployment.world.subscribe(1)
+    with hosting(writing_by(deployment, provider, "sk-g00d")):
+        finding = standing_line(deployment)
         assert (finding.drill, finding.harm) == (23, Harm.LATE)
         assert "401" in finding.cause
         assert finding.cures[0].command.startswith("ANTHROPIC_API_KEY")
-        assert "sk-wr0ng" not in repr(finding)
-        assert deployment.world.value("select count(*) from stories") == 0
+        assert "sk-g00d" not in repr(finding)
+        assert written(deployment) == 0
+        provider.api_key = "sk-g00d"
+        goes_on_by_itself(deployment)
 
 
-def writing_by(deployment: Deployment, url: str, key: str) -> Settings:
+def test_a_wrong_key_is_mended_by_the_setting_that_is_named(
+    deployment: Deployment, provider: AnthropicStandIn
+) -> None:
+    deployment.world.subscribe(1)
+    with hosting(writing_by(deployment, provider, "sk-wr0ng")):
+        assert "sk-wr0ng" not in repr(standing_line(deployment))
+    with hosting(writing_by(deployment, provider, "sk-g00d")):
+        goes_on_by_itself(deployment)
+
+
+def standing_line(deployment: Deployment) -> Finding:
+    until(lambda: "story-line" in deployment.findings(), "the refusal", 20)
+    return deployment.findings()["story-line"]
+
+
+def written(deployment: Deployment) -> int:
+    return int(deployment.world.value("select count(*) from stories"))
+
+
+def goes_on_by_itself(deployment: Deployment) -> None:
+    """What waits and every pause grows older by minutes, and nobody does anything else."""
+
+    def is_written() -> bool:
+        ago = "- interval '5 minutes'"
+        deployment.world.change(
+            f"update send_lines set paused_until = paused_until {ago}, next_slot_at = next_slot_at {ago}"
+        )
+        deployment.world.change(
+            f"update story_jobs set run_after = run_after {ago}, ring_at = ring_at {ago} where state = 'pending'"
+        )
+        return bool(written(deployment))
+
+    until(is_written, "the story", 40)
+    assert not {"story-line", "story-provider"} & deployment.findings().keys()
+
+
+def writing_by(deployment: Deployment, provider: AnthropicStandIn, key: str) -> Settings:
     """Settings of loops that write by that provider themselves."""
     assert deployment.settings.database_url is not None
     return Settings.model_validate(
@@ -38,6 +100,6 @@ def writing_by(deployment: Deployment, url: str, key: str) -> Settings:
             "check_interval_seconds": 1,
             "story_provider": "anthropic",
             "anthropic_api_key": key,
-            "anthropic_base_url": url,
+            "anthropic_base_url": provider.url,
         }
     )

@@ -16,6 +16,7 @@ from fixionmail.loops.scheduler import Scheduler
 from fixionmail.models.subscribers import NewSubscriber
 from fixionmail.schedule import first_due
 from tests.commands import until
+from tests.contract.store.world import planned
 from tests.faults.deployment import Deployment, state_of
 
 CLOCK = str(Path(__file__).with_name("clock"))
@@ -54,14 +55,35 @@ def test_a_leader_that_slept_beyond_its_lease_writes_nothing_when_it_wakes(
             fallback.settle()
             (fence,) = fallback.world.column("select fence from leases where name = %s", kind)
             assert fence > slept
-            # Its own call, made long ago as it seems, arrives now.
-            if kind == "scheduler":
-                assert fallback.world.store.jobs.plan(fence=slept, sweep_seconds=1, plan=[]).stale
-            else:
-                assert fallback.world.store.upkeep.reap(fence=slept) == {}
             sleeper.send_signal(signal.SIGCONT)  # it ends its call, then is told to stop
     assert fallback.world.value("select count(*) from story_jobs") == 5
     fallback.assert_one_mail_each(5)
+
+
+def test_the_call_of_a_leader_that_was_replaced_plans_nothing_when_it_arrives(fallback: Deployment) -> None:
+    world = fallback.world
+    (reader,) = world.subscribe()
+    slept = world.lead("scheduler")
+    fallback.pass_time(seconds=31)
+    fence = world.lead("scheduler", "another")
+    (due,) = world.due_subscribers()
+    plan = [planned(reader, seen=due.next_due_at)]
+    assert world.store.jobs.plan(fence=slept, sweep_seconds=1, plan=plan).stale
+    assert world.value("select count(*) from story_jobs") == 0
+    assert len(world.store.jobs.plan(fence=fence, sweep_seconds=1, plan=plan).job_ids) == 1
+
+
+def test_the_call_of_a_leader_that_was_replaced_repairs_nothing_when_it_arrives(fallback: Deployment) -> None:
+    world = fallback.world
+    job = world.job()
+    world.claimed(job)
+    slept = world.lead("delivery")
+    fallback.pass_time(seconds=61)
+    fence = world.lead("delivery", "another")
+    assert world.line.tick(fence=slept, max_size=100).repairs == {}
+    assert world.state("story_jobs", job) == "running"
+    assert world.line.tick(fence=fence, max_size=100).repairs == {"jobs_lapsed": 1}
+    assert world.state("story_jobs", job) == "pending"
 
 
 # ---- Row 15: a clock that is off -------------------------------------------------------------------------------------
