@@ -65,7 +65,7 @@ pictures: setup
 # Real processes under random faults, then an independent count: make chaos SECONDS=600 SEED=7 SUBSCRIBERS=10000
 chaos: setup
 	@$(BIN)/python -m tests.chaos $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
-	  $(if $(SUBSCRIBERS),--subscribers $(SUBSCRIBERS))
+	  $(if $(SUBSCRIBERS),--subscribers $(SUBSCRIBERS)) $(if $(CHECK_SECONDS),--check-seconds $(CHECK_SECONDS))
 
 # What is known against the pinned versions (asks pypi.org), and every licence that is shipped.
 audit-dependencies: setup

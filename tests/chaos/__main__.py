@@ -1,6 +1,6 @@
 """Run the deployment under random faults, let it settle, and count.
 
-    python -m tests.chaos [--seconds 60] [--seed N] [--subscribers 1000]
+    python -m tests.chaos [--seconds 60] [--seed N] [--subscribers 1000] [--check-seconds 2]
 
 Exit code 0: no mail lost, none sent twice. All faults are planned from the seed: the
 same seed hurts the same victims at the same moments.
@@ -44,6 +44,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
     parser.add_argument("--subscribers", type=int, default=1000)
+    parser.add_argument(
+        "--check-seconds",
+        type=float,
+        default=2,
+        help="CHECK_INTERVAL_SECONDS of the processes (2: a short run then has many ticks; 60 is the default setting)",
+    )
     parser.add_argument("--keep", type=Path, help="a folder to keep everything in")
     wanted = parser.parse_args()
     logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # Postgres dies on purpose here
@@ -51,12 +57,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         home = wanted.keep or Path(scratch)
         home.mkdir(parents=True, exist_ok=True)
-        sys.exit(run(home, wanted.seed, wanted.seconds, wanted.subscribers))
+        sys.exit(run(home, wanted.seed, wanted.seconds, wanted.subscribers, wanted.check_seconds))
 
 
-def run(home: Path, seed: int, seconds: float, subscribers: int) -> int:
+def run(home: Path, seed: int, seconds: float, subscribers: int, check_seconds: float) -> int:
     """One run; the exit code."""
-    with deployed(home, seed) as deployment:
+    with deployed(home, seed, check_seconds) as deployment:
         struck = _hurt(deployment, faults.plan(seed, seconds), seconds, subscribers)
         settled_after = _settle(deployment)
         ledger = home / "ledger.jsonl"

@@ -51,6 +51,7 @@ class Deployment:
     home: Path
     provider: ResendStandIn
     exits: ExitStack
+    check_seconds: float
     services: list[Service] = field(default_factory=list)
     database_url: str = ""
     redis_url: str = ""
@@ -131,7 +132,7 @@ class Deployment:
             "RESEND_API_KEY": API_KEY,
             "RESEND_API_URL": self.provider.url,
             "EMAIL_FROM": "FixionMail <stories@example.com>",
-            "CHECK_INTERVAL_SECONDS": "2",
+            "CHECK_INTERVAL_SECONDS": str(self.check_seconds),
             "WORKER_CONCURRENCY": "20",
         }
         with (logs / f"{service.name}.log").open("ab") as log:
@@ -147,15 +148,15 @@ class Deployment:
 
 
 @contextmanager
-def deployed(home: Path, seed: int) -> Iterator[Deployment]:
-    """A running deployment; nothing of it runs afterwards."""
+def deployed(home: Path, seed: int, check_seconds: float) -> Iterator[Deployment]:
+    """A running deployment whose loops look for work that often; nothing of it runs afterwards."""
     with (
         ExitStack() as exits,
         ResendStandIn(
             api_key=API_KEY, ledger_file=home / "ledger.jsonl", rate_limit=RATE_LIMIT, seed=seed
         ) as provider,
     ):
-        deployment = Deployment(home, provider, exits)
+        deployment = Deployment(home, provider, exits, check_seconds)
         with exits:
             deployment.start()
             yield deployment
