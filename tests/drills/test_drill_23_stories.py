@@ -1,4 +1,4 @@
-"""Drill 23 with loops that write: a provider that is overloaded or refuses the key is named, and gone on with by itself."""
+"""Drill 23 with loops that write: an overloaded provider, or a refused key, is named, and gone on with by itself."""
 
 from __future__ import annotations
 
