@@ -20,7 +20,7 @@ import tempfile
 import termios
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,9 +55,11 @@ class Terminal:
     began: float
 
     def read(self, seconds: float) -> bytes:
-        """What it writes within so many seconds, at once when it writes."""
+        """What it writes within so many seconds, at once when it writes; nothing once it has ended."""
         ready, _, _ = select.select([self.master], [], [], seconds)
-        return os.read(self.master, 1 << 16) if ready else b""
+        with suppress(OSError):
+            return os.read(self.master, 1 << 16) if ready else b""
+        return b""
 
     def until(self, words: bytes) -> float:
         """Read on until it has written these words; seconds since it was launched."""
@@ -118,10 +120,12 @@ def terminal(*arguments: str) -> Iterator[Terminal]:
             start_new_session=True,
         )
         os.close(slave)
+        seen = Terminal(master, process, began)
         try:
-            yield Terminal(master, process, began)
+            yield seen
         finally:
             process.terminate()
+            seen.quiet(1.0)
             process.wait(10)
             os.close(master)
 
