@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fixionmail.errors import SettingsError
+
+if TYPE_CHECKING:
+    from fixionmail.jobs.worker.options import WorkerOptions
+    from fixionmail.settings import Settings
 
 
 def run(
@@ -48,21 +52,26 @@ def run(
         max_jobs=max_jobs,
         drain_seconds=drain_seconds,
     )
+    raise typer.Exit(_run(kind, settings, options))
+
+
+def _run(kind: str | None, settings: Settings, options: WorkerOptions) -> int:
+    from fixionmail.loops import service
+
     match kind:
         case "worker":
-            code = service.run_one_worker(settings, options)
+            return service.run_one_worker(settings, options)
         case "scheduler" | "delivery":
-            code = service.run_loops(settings, (kind,))
+            return service.run_loops(settings, (kind,))
         case "web":
             from fixionmail.web.serving import run_web
 
-            code = run_web(settings)
+            return run_web(settings)
         case "all":
-            code = service.run_all(settings, options)
+            return service.run_all(settings, options)
         case None:
             raise SettingsError(
                 "Say what to run: fixionmail run worker|scheduler|delivery|web|all, or set SERVICE_TYPE."
             )
         case _:
             raise SettingsError(f"There is no {kind!r} to run: worker, scheduler, delivery, web or all.")
-    raise typer.Exit(code)
