@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from pathlib import Path
+
+import psutil
 
 from fixionmail.errors import FixionMailError
 from fixionmail.ops.checks import Machine
@@ -23,4 +26,12 @@ def look(home: Path) -> Machine:
         processes = Fleet(home).look() if home.is_dir() else ()
     except (FixionMailError, OSError) as error:
         processes, failures["processes"] = (), str(error)
-    return Machine(processes=processes, home=str(home), free_bytes=free, total_bytes=total, failures=failures)
+    return Machine(
+        processes=processes,
+        home=str(home),
+        free_bytes=free,
+        total_bytes=total,
+        host=socket.gethostname(),
+        pids=frozenset(psutil.pids()),
+        failures=failures,
+    )

@@ -39,7 +39,7 @@ def test_a_disk_that_fills_is_named_with_its_folder_and_what_is_free_until_there
     finding = told(deployment, home)
     assert finding is not None
     assert (finding.drill, finding.harm, finding.subjects) == (27, Harm.RISK, (str(home),))
-    assert finding.title == f"The disk under {home} is nearly full"
+    assert finding.title == f"The disk is nearly full under {home}"
 
     filler = home / "filler"
     with filler.open("wb") as file:
@@ -47,7 +47,7 @@ def test_a_disk_that_fills_is_named_with_its_folder_and_what_is_free_until_there
     finding = told(deployment, home)
     assert finding is not None
     assert (finding.harm, finding.evidence) == (Harm.LATE, ("52 MB free",))
-    assert finding.title == f"The disk under {home} is full"
+    assert finding.title == f"The disk is full under {home}"
     assert finding.cures[0].command == "FIXIONMAIL_HOME=<folder>"
 
     filler.unlink()

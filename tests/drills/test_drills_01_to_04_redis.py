@@ -233,6 +233,6 @@ def test_drill_4_a_policy_that_can_drop_queue_keys_is_named_and_set_right(
     configured(maxmemory_policy="allkeys-lru")
     finding = deployment.findings()["eviction-policy"]
     assert (finding.drill, finding.subjects) == (4, ("allkeys-lru",))
-    assert finding.cures[0].command == "redis-cli CONFIG SET maxmemory-policy noeviction"
+    assert finding.cures[0].command == 'redis-cli -u "$REDIS_URL" CONFIG SET maxmemory-policy noeviction'
     assert deployment.cure(finding, "repair-redis") == {"done": 1}
     assert "eviction-policy" not in deployment.findings()

@@ -204,7 +204,7 @@ def _failing(scene: Scene, deliveries: DeliveriesView) -> Iterator[Finding]:
         yield Finding(
             kind="story-provider",
             harm=Harm.LATE if key else Harm.COST,
-            title=f"{many(count, 'story')} failed with one error" if count > 1 else "A story failed",
+            title=f"{many(count, 'story')} failed: {error[:80]}",
             cause=error,
             evidence=(f"{count:,} of the last day, the latest {scene.ago(witness.at)}",),
             subjects=(error[:80],),

@@ -132,9 +132,9 @@ def _fallback(scene: Scene) -> Iterator[Finding]:
         yield Finding(
             kind="fallback",
             harm=Harm.COST,
-            title="The loops do the work themselves although Redis answers",
-            cause="They were told to (ENABLE_REDIS_QUEUE=false), cannot reach this Redis from where they run, or no "
-            "worker listens to it.",
+            title="Fallback goes on although Redis answers",
+            cause="The loops do the work themselves: they were told to (ENABLE_REDIS_QUEUE=false), cannot reach this "
+            "Redis from where they run, or no worker listens to it.",
             evidence=(f"fallback since {mode.since:%Y-%m-%d %H:%M:%S} UTC", *filter(None, (mode.reason,))),
             subjects=("fallback",),
             since=mode.since,

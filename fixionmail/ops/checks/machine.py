@@ -70,7 +70,7 @@ def _disk(machine: Machine) -> Iterator[Finding]:
         yield Finding(
             kind="disk-full",
             harm=Harm.LATE if free < _FULL_BYTES else Harm.RISK,
-            title=f"The disk under {machine.home} is {'full' if free < _FULL_BYTES else 'nearly full'}",
+            title=f"The disk is {'full' if free < _FULL_BYTES else 'nearly full'} under {machine.home}",
             cause="The bundled Postgres, the outbox and the logs are kept there: without room nothing is written.",
             evidence=(f"{free / 2**20:,.0f} MB free",),
             subjects=(machine.home,),

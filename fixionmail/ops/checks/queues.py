@@ -48,8 +48,9 @@ def _paused(scene: Scene, queue: QueueView) -> Iterator[Finding]:
 
 
 def _unserved(scene: Scene, queue: QueueView) -> Iterator[Finding]:
-    needed = scene.ours and scene.mode == "queue" and queue.name in QUEUES
-    if queue.workers or not (queue.waiting or needed):
+    gone = sum(queue.name in worker.queues and scene.is_gone(worker) for worker in scene.workers)
+    needed = scene.ours and scene.mode == "queue" and queue.name in QUEUES and not scene.has_workers()
+    if queue.workers > gone or not (queue.waiting or needed):
         return
     worker = START_WORKER if scene.ours and queue.name in QUEUES else None
     yield Finding(
@@ -82,7 +83,7 @@ def _stands_still(scene: Scene, queue: QueueView) -> Iterator[Finding]:
         yield Finding(
             kind="queue-stands-still",
             harm=Harm.LATE,
-            title=f"Queue {queue.name} does not move although workers are free",
+            title=f"Queue {queue.name} stands still though workers are free",
             cause="The job at its head was not taken between two looks: the workers hang, or cannot read it.",
             evidence=(
                 f"head {queue.head_id}, queued {scene.ago(queue.oldest_waiting_at)}",
@@ -104,7 +105,7 @@ def _limbo(scene: Scene, queue: QueueView) -> Iterator[Finding]:
         yield Finding(
             kind="job-lost",
             harm=Harm.LOST,
-            title=f"{many(queue.limbo, 'job')} of queue {queue.name} got lost before the start",
+            title=f"{many(queue.limbo, 'job')} got lost before the start",
             cause="A worker took them off the queue and ended before it had started them: they are in RQ's "
             "intermediate list, which no worker reads.",
             evidence=(f"{queue.name}:intermediate, the oldest {scene.ago(queue.oldest_limbo_at)}",),
@@ -138,12 +139,12 @@ def _flushed(scene: Scene) -> Iterator[Finding]:
         yield Finding(
             kind="queue-flushed",
             harm=Harm.LATE,
-            title=f"{many(missing, 'story job')} announced to Redis are not there",
+            title=f"{many(missing, 'story job')} missing from Redis",
             cause="They wait in Postgres and Redis has lost them: it was flushed, or came back without its data. "
             "Nothing is lost for good, Postgres is the truth.",
             evidence=(
                 f"Postgres: {deliveries.rung:,} announced; Redis: {held:,} in queue {STORIES}",
-                f"the oldest waits since {scene.ago(deliveries.oldest_job_at)}",
+                f"the oldest was planned {scene.ago(deliveries.oldest_job_at)}",
             ),
             subjects=(STORIES,),
             count=missing,

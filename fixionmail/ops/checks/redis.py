@@ -7,13 +7,24 @@ from collections.abc import Iterator
 from fixionmail.ops.checks.scene import SKEW_SECONDS, Scene, many, span
 from fixionmail.ops.views.findings import Cure, Finding, Harm
 from fixionmail.ops.views.redis import RedisView
+from fixionmail.processes.keeper import RUNNING
 
 _FULL = 0.9
 _SLOW_SECONDS = 1.0
 _START = Cure(label="start the local Redis", action="start-redis", targets=("redis",))
+_RESTART = Cure(label="restart the local Redis", action="restart-process", targets=("redis",))
+_CLI = 'redis-cli -u "$REDIS_URL"'
 _COMES_BACK = Cure(
     label="wait for it", automatic="the loops use it again by themselves, within a minute of its return"
 )
+_TITLES = {
+    # kind -> what is wrong, before where
+    "redis-refused": "No Redis runs at",
+    "redis-silent": "No answer from Redis at",
+    "redis-password": "Redis refuses our password at",
+    "redis-tls": "Wrong kind of REDIS_URL for",
+    "redis-forbidden": "Redis lets us do too little at",
+}
 _REASONS = (
     # what the error says -> kind, drill, the cure outside
     ("connection is refused", "redis-refused", 1, ""),
@@ -49,14 +60,17 @@ def _unreachable(scene: Scene, error: str) -> Finding:
     )
     took_over = scene.mode == "fallback"
     since = scene.now.mode.value.since if took_over and scene.now.mode.value else None
-    cures = [_COMES_BACK, _START]
+    runs_here = scene.machine and any(
+        process.kind == "redis" and process.state == RUNNING for process in scene.machine.processes
+    )
+    cures = [_COMES_BACK, _RESTART if runs_here and kind == "redis-silent" else _START]
     if command:
         place = scene.now.target.redis
         cures.insert(0, Cure(label="correct the setting", command=command.format(place=place)))
     return Finding(
         kind=kind,
         harm=Harm.RISK if took_over or not scene.ours else Harm.LATE,
-        title=f"Redis at {scene.now.target.redis} cannot be used",
+        title=f"{_TITLES.get(kind, 'Redis cannot be reached at')} {scene.now.target.redis}",
         cause=error + (" Fallback took over: the loops do the work themselves." if took_over else ""),
         evidence=(f"fallback since {since:%H:%M:%S} UTC",) if since else (),
         subjects=(scene.now.target.redis,),
@@ -71,7 +85,7 @@ def _fitness(scene: Scene, redis: RedisView) -> Iterator[Finding]:
         yield Finding(
             kind="eviction-policy",
             harm=Harm.RISK,
-            title="Redis may drop queue keys when its memory is full",
+            title="Redis may drop queue keys when it is full",
             cause=f"maxmemory-policy is {redis.eviction_policy}. A queue needs noeviction: a full Redis then refuses "
             "new jobs, which the database remembers, instead of forgetting old ones.",
             evidence=(_memory(redis),),
@@ -81,7 +95,7 @@ def _fitness(scene: Scene, redis: RedisView) -> Iterator[Finding]:
                     label="set it to noeviction",
                     action="repair-redis",
                     targets=("maxmemory-policy",),
-                    command="redis-cli CONFIG SET maxmemory-policy noeviction",
+                    command=f"{_CLI} CONFIG SET maxmemory-policy noeviction",
                 ),
             ),
             drill=4,
@@ -105,7 +119,10 @@ def _fitness(scene: Scene, redis: RedisView) -> Iterator[Finding]:
             cause="It refuses new jobs when its memory is used up; the loops then do the work themselves (fallback).",
             evidence=(_memory(redis),),
             cures=(
-                Cure(label="give it more memory", command="redis-cli CONFIG SET maxmemory <bytes>"),
+                Cure(
+                    label="give it more memory",
+                    command=f"{_CLI} CONFIG SET maxmemory {2 * redis.max_memory // 2**20 or 2}mb",
+                ),
                 _COMES_BACK,
             ),
             drill=2,
@@ -119,7 +136,7 @@ def _fitness(scene: Scene, redis: RedisView) -> Iterator[Finding]:
             title=f"Redis takes {redis.round_trip_seconds:.1f} s to answer",
             cause="It is far away, overloaded, or something holds it up.",
             evidence=(f"{redis.commands_per_second:,} commands a second, {redis.clients:,} clients",),
-            cures=(Cure(label="see what holds it up", command="redis-cli SLOWLOG GET 10"),),
+            cures=(Cure(label="see what holds it up", command=f"{_CLI} SLOWLOG GET 10"),),
             drill=2,
         )
 
@@ -163,7 +180,7 @@ def skew(server: str, seconds: float) -> Finding:
     return Finding(
         kind="clock-skew",
         harm=Harm.RISK,
-        title=f"The clocks of this machine and {server} are {span(abs(seconds))} apart",
+        title=f"{server}'s clock is {span(abs(seconds))} {'ahead of' if seconds > 0 else 'behind'} ours",
         cause=f"{server} is {'ahead' if seconds > 0 else 'behind'}. Leases and due times are the database's, so "
         "nothing goes out twice; ages shown here are wrong, and stories may go out early or late.",
         evidence=(f"{seconds:+.1f} s",),

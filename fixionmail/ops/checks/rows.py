@@ -12,8 +12,8 @@ from fixionmail.ops.views.findings import Cure, Finding, Harm
 _REPAIR = "repair-duplicates"
 _SECOND_MAILS = {
     "same_story": ("duplicate-story", "One story was mailed more than once"),
-    "same_date": ("duplicate-date", "A subscriber was mailed more than once for one date"),
-    "accepted_twice": ("accepted-twice", "The provider took one delivery more than once"),
+    "same_date": ("duplicate-date", "Somebody was mailed twice for one date"),
+    "accepted_twice": ("accepted-twice", "The provider took one mail twice"),
     "sent_without_id": ("sent-without-id", "Mails count as sent without the provider's id"),
     "two_leaders": ("two-leaders", "Two processes lead one loop"),
 }
@@ -63,7 +63,7 @@ def duplicates(found: tuple[DuplicateFinding, ...]) -> Iterator[Finding]:
         yield Finding(
             kind="constraint-missing",
             harm=Harm.RISK,
-            title=f"{many(len(missing), 'constraint')} against second mails not in force",
+            title=f"{many(len(missing), 'protection')} against second mails gone",
             cause="Somebody dropped or changed it, or a restore left it out. Until it is back, only the code stands "
             "between a reader and a second mail.",
             evidence=tuple(f"{row.subject}: {row.detail}" for row in missing),
@@ -94,8 +94,8 @@ def _in_words(row: DuplicateFinding) -> str:
 
 def _subscribers(deliveries: DeliveriesView) -> Iterator[Finding]:
     for kind, name, what, falls_back, option in (
-        ("zone", "zone-unknown", "a time zone that nobody knows", "UTC", "--timezone"),
-        ("time", "time-unreadable", "a time that cannot be read", "08:00", "--delivery-time"),
+        ("zone", "zone-unknown", "an unknown time zone", "UTC", "--timezone"),
+        ("time", "time-unreadable", "an unreadable time", "08:00", "--delivery-time"),
     ):
         witnesses = deliveries.witnesses.get(kind, ())
         if witnesses:

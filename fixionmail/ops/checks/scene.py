@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from fixionmail.ops.heartbeats import speaks
 from fixionmail.ops.views.database import DeliveriesView, LoopView
 from fixionmail.ops.views.findings import Cure
 from fixionmail.ops.views.redis import QueueView, RedisView, WorkerView
@@ -21,6 +22,8 @@ UNRUNG_AFTER = timedelta(seconds=10)
 STALLED_AFTER = timedelta(seconds=60)
 """A loop that is this late for its tick, or the head of a queue that has not moved for so long, stands still."""
 SKEW_SECONDS = 2.0
+GONE_SECONDS = 35.0
+"""Whoever lives reports to the database every thirty seconds."""
 
 START_WORKER = Cure(label="start a worker", action="start-process", targets=("worker",))
 
@@ -33,6 +36,8 @@ class Machine:
         processes: those of the home, as its supervisor has them.
         home: FIXIONMAIL_HOME.
         free_bytes, total_bytes: of the disk under it; None where that cannot be told.
+        host: its name, as workers put it on record; empty when it is not known who runs here.
+        pids: of all that runs here, ours or not.
         failures: of the checks of this machine itself, in words.
     """
 
@@ -40,6 +45,8 @@ class Machine:
     home: str = ""
     free_bytes: int | None = None
     total_bytes: int | None = None
+    host: str = ""
+    pids: frozenset[int] = frozenset()
     failures: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -90,6 +97,24 @@ class Scene:
     def deliveries(self) -> DeliveriesView | None:
         """The mail side, if the database answered."""
         return self.now.deliveries.value
+
+    def is_gone(self, worker: WorkerView) -> bool:
+        """Its process does not run any more. Known of this machine's alone; the database is asked, too, because a
+        container may share the machine's name and not its processes."""
+        machine = self.machine
+        if machine is None or not worker.pid or worker.host != machine.host or worker.pid in machine.pids:
+            return False
+        signs = [
+            process.silent_seconds
+            for process in self.now.processes.value or ()
+            if (process.host, process.pid) == (worker.host, worker.pid)
+        ]
+        return self.now.processes.ok and min(signs, default=GONE_SECONDS) >= GONE_SECONDS
+
+    def has_workers(self) -> bool:
+        """Some worker has lately told the database that it lives, whatever Redis knows of it."""
+        processes = self.now.processes.value or ()
+        return any(process.kind == "worker" and speaks(process) for process in processes)
 
     def names_here(self, pids: Collection[int]) -> tuple[str, ...]:
         """What the supervisor of this machine calls the processes with these ids."""

@@ -13,7 +13,7 @@ from fixionmail.ops.views.redis import ExecutionView, WorkerHealth, WorkerView
 def check(scene: Scene) -> Iterator[Finding]:
     """Everything about workers and what they hold."""
     for worker in scene.workers:
-        if worker.health is WorkerHealth.DEAD:
+        if worker.health is WorkerHealth.DEAD or scene.is_gone(worker):
             yield from _dead(scene, worker)
         elif worker.health is WorkerHealth.QUIET:
             yield _quiet(scene, worker)
@@ -27,20 +27,44 @@ def check(scene: Scene) -> Iterator[Finding]:
 def _dead(scene: Scene, worker: WorkerView) -> Iterator[Finding]:
     if not worker.running:
         return  # its record expires by itself
-    ids = tuple(execution.job_id for execution in worker.executions)
+    gone = scene.is_gone(worker)
+    why = (
+        f"Process {worker.pid} does not run here any more."
+        if gone
+        else "A busy worker speaks up every half minute."
+    )
     yield Finding(
         kind="worker-died",
         harm=Harm.LATE,
         title=f"Worker {worker.name} died with {many(worker.running, 'job')} in hand",
-        cause=f"{_silence(worker)} A busy worker speaks up every half minute.",
+        cause=f"{_silence(worker)} {why}",
         evidence=(_place(worker), *(_held(execution) for execution in worker.executions[:5])),
         subjects=(worker.name,),
         count=worker.running,
-        cures=(
-            _requeue(ids, all(execution.queue in QUEUES for execution in worker.executions) and scene.ours),
-            START_WORKER,
-        ),
+        cures=(*_take_back(scene, worker), *(() if _others_work(scene, worker) else (START_WORKER,))),
         drill=7,
+    )
+
+
+def _take_back(scene: Scene, worker: WorkerView) -> tuple[Cure, ...]:
+    """What becomes of the jobs in a dead worker's hand: nobody else may have them before their lease has ended."""
+    held = [run.lease_until for run in worker.executions if run.lease_until and run.lease_until >= scene.at]
+    if held:
+        seconds = span((max(held) - scene.at).total_seconds() + 1)
+        return (
+            Cure(label="wait", automatic=f"others take its jobs over when their lease ends, in {seconds}"),
+        )
+    claimed = scene.ours and all(run.queue in QUEUES for run in worker.executions)
+    return (_requeue(tuple(run.job_id for run in worker.executions), claimed),)
+
+
+def _others_work(scene: Scene, dead: WorkerView) -> bool:
+    return any(
+        worker.health is WorkerHealth.OK
+        and not scene.is_gone(worker)
+        and set(worker.queues) >= set(dead.queues)
+        for worker in scene.workers
+        if worker is not dead
     )
 
 
@@ -73,7 +97,7 @@ def _overdue(worker: WorkerView, execution: ExecutionView) -> Finding:
     return Finding(
         kind="job-overdue",
         harm=Harm.LATE,
-        title=f"Job {execution.job_id} runs past its limit",
+        title=f"A job runs past its limit: {execution.job_id}",
         cause=f"It has run for {span(execution.elapsed_seconds)} and may run for {limit}: what it waits for does not "
         "answer, and cannot be interrupted.",
         evidence=(_held(execution), f"worker {worker.name}, {_place(worker)}"),
@@ -168,7 +192,7 @@ def _skew(product: str, seen: Iterable[tuple[str, str]]) -> Iterator[Finding]:
     yield Finding(
         kind="version-skew",
         harm=Harm.RISK,
-        title=f"{len(hosts)} versions of {product} run at the same time",
+        title=f"{len(hosts)} versions of {product} run at once",
         cause="An update has not reached every process, or an old one was left running: they may disagree.",
         evidence=tuple(f"{version}: {', '.join(places[:5])}" for version, places in sorted(hosts.items())),
         subjects=(product, *sorted(hosts)),

@@ -25,7 +25,7 @@ def _spent(line: LineView) -> Finding:
     return Finding(
         kind="story-budget",
         harm=Harm.LATE,
-        title="Writing is paused: the daily budget is spent",
+        title="The daily budget for stories is spent",
         cause=line.paused_reason,
         evidence=(_until(line),),
         subjects=(line.name,),
@@ -46,7 +46,7 @@ def _standing(line: LineView) -> Finding:
     return Finding(
         kind="story-line",
         harm=Harm.LATE if ours else Harm.COST,
-        title=f"{name} is not asked for stories: {'it refuses us' if ours else 'it is overloaded or limits us'}",
+        title=f"{name} {'refuses to write for us' if ours else 'is overloaded or limits us'}",
         cause=line.paused_reason,
         evidence=(_until(line),),
         subjects=(line.name,),

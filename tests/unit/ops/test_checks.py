@@ -11,7 +11,7 @@ import pytest
 from fixionmail.ops.checks import Machine, find
 from fixionmail.ops.checks.scene import many, span
 from fixionmail.ops.views.findings import Finding, Harm
-from fixionmail.ops.views.redis import QueueView, WorkerHealth, WorkerView
+from fixionmail.ops.views.redis import ExecutionView, QueueView, WorkerHealth, WorkerView
 from fixionmail.ops.views.section import Section
 from fixionmail.ops.views.snapshot import Snapshot
 from fixionmail.processes.fleet import ProcessLook
@@ -71,7 +71,56 @@ class TestThisMachine:
         assert found["machine-unseen"].cause == "no such folder"
 
 
+class TestAWorkerOfThisMachine:
+    """Whose process is not there any more, although its record in Redis lives on for minutes."""
+
+    HERE = Machine(host="mill", pids=frozenset({8, 9}))
+
+    def seen(self, silent: float = 120.0, *, lease_seconds: float = 40.0, waiting: int = 0) -> Snapshot:
+        """Worker 7 on the mill holds a job, and told the database ``silent`` seconds ago that it lives."""
+        run = ExecutionView(
+            job_id="story-1", queue="stories", function="f", started_at=NOW, elapsed_seconds=9.0, timeout_seconds=900.0,
+            lease_until=NOW + timedelta(seconds=lease_seconds),
+        )  # fmt: skip
+        seen = well()
+        worker = replace(seen.workers.value[0], executions=(run,), running=1)
+        row = replace(seen.processes.value[0], kind="worker", pid=7, silent_seconds=silent)
+        queues = tuple(replace(queue, waiting=waiting) for queue in seen.queues.value)
+        return replace(
+            seen,
+            workers=Section(value=(worker,)),
+            processes=Section(value=(*seen.processes.value, row)),
+            queues=Section(value=queues),
+        )
+
+    def test_drill_7_is_dead_and_others_take_over_when_its_lease_ends(self) -> None:
+        finding = kinds(self.seen(), machine=self.HERE)["worker-died"]
+        assert finding.cause.endswith("Process 7 does not run here any more.")
+        assert finding.cures[0].automatic == "others take its jobs over when their lease ends, in 41 s"
+        assert finding.cures[1].action == "start-process"
+
+    def test_its_job_is_queued_again_by_key_once_the_lease_has_ended(self) -> None:
+        finding = kinds(self.seen(lease_seconds=-5.0), machine=self.HERE)["worker-died"]
+        assert (finding.cures[0].action, finding.cures[0].targets) == ("requeue", ("story-1",))
+
+    def test_its_queue_is_worked_on_by_nobody(self) -> None:
+        assert kinds(self.seen(waiting=2), machine=self.HERE)["queue-unserved"].count == 2
+
+    def test_it_lives_while_the_database_hears_from_it(self) -> None:
+        assert not kinds(self.seen(silent=20.0, waiting=2), machine=self.HERE)
+
+    def test_of_another_machine_nothing_is_known(self) -> None:
+        assert not kinds(self.seen(waiting=2), machine=replace(self.HERE, host="loom"))
+
+
 class TestQueues:
+    def test_one_whose_workers_redis_has_forgotten_is_not_unserved_while_nothing_waits(self) -> None:
+        seen = well()
+        worker = replace(seen.processes.value[0], kind="worker")
+        flushed = replace(seen, queues=Section(value=tuple(replace(q, workers=0) for q in seen.queues.value)))
+        assert set(kinds(flushed)) == {"queue-unserved"}
+        assert not kinds(replace(flushed, processes=Section(value=(*seen.processes.value, worker))))
+
     def queue(self, **values: Any) -> Snapshot:
         seen = well()
         queue = QueueView(**{"name": "stories", "waiting": 3, "running": 0, "workers": 1, **values})

@@ -32,14 +32,14 @@ def test_a_spent_budget_is_named_with_the_setting_that_raises_it() -> None:
 @pytest.mark.parametrize(
     ("reason", "title"),
     [
-        ("Anthropic answered 401: invalid x-api-key.", "anthropic is not asked for stories: it refuses us"),
+        ("Anthropic answered 401: invalid x-api-key.", "anthropic refuses to write for us"),
         (
             "Anthropic answered 529: Overloaded.",
-            "anthropic is not asked for stories: it is overloaded or limits us",
+            "anthropic is overloaded or limits us",
         ),
         (
             "Anthropic answered 429: slow down.",
-            "anthropic is not asked for stories: it is overloaded or limits us",
+            "anthropic is overloaded or limits us",
         ),
     ],
 )
