@@ -23,7 +23,7 @@ SHOWN = 5
 @dataclass(frozen=True)
 class Operations:
     """Database functions of ``013_operations.sql`` and ``030_audit_side.sql``, which write nothing, and of
-    ``021_operate.sql``."""
+    ``021_operate.sql`` and ``034_open_line.sql``."""
 
     _call: Caller
 
@@ -92,7 +92,7 @@ class Operations:
 
     def open_line(self, line: str, *, by: str, host: str, reason: str) -> str:
         """Let a mail line that stands still go on: ``ok``, ``already`` or ``gone``."""
-        return str(self._call("open_line_v1", line=line, by=by, host=host, reason=reason)["verdict"])
+        return str(self._call("open_line_v2", line=line, by=by, host=host, reason=reason)["verdict"])
 
     def story_job(self, job_id: UUID) -> StoryJobRow | None:
         """All that decides whether a story job can run; None when there is none."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from fixionmail.models.mail import Outcome
+from fixionmail.models.verdict import Verdict
 from tests.contract.store.world import World, now
 
 WHO = {"by": "ada", "host": "here", "reason": "the key is renewed"}
@@ -42,6 +44,23 @@ class TestOpeningALine:
             "the key is renewed",
             {"was": "the key is refused"},
         )
+
+    def test_lets_what_stood_still_with_it_leave_at_once(self, world: World) -> None:
+        batch, token, _ = world.sending()
+        world.settle(batch, token, Outcome.QUOTA, error="the quota is used up", wait_seconds=3600)
+        assert world.line.outlook(max_size=100).ready == 0
+        assert world.store.operations.open_line("resend", **WHO) == "ok"
+        assert world.line.outlook(max_size=100).ready == 1
+        assert world.begin(batch).verdict is Verdict.GO
+
+    def test_leaves_a_mail_alone_of_which_there_was_no_answer(self, world: World) -> None:
+        batch, token, _ = world.sending()
+        world.settle(batch, token, Outcome.AMBIGUOUS, error="no answer", wait_seconds=600)
+        world.change(
+            "update send_lines set paused_until = now() + interval '1 hour', paused_reason = 'the key is refused'"
+        )
+        assert world.store.operations.open_line("resend", **WHO) == "ok"
+        assert world.value("select next_attempt_at > now() + interval '5 minutes' from mail_batches")
 
     def test_that_is_open_changes_nothing(self, world: World) -> None:
         self.stopped(world)
