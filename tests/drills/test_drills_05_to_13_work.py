@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,7 +15,7 @@ from rq.suspension import suspend
 
 from fixionmail.jobs.names import story_job_id
 from fixionmail.loops.runner import Loop, Report, Runner
-from fixionmail.ops.views.findings import Harm
+from fixionmail.ops.views.findings import Cure, Harm
 from tests import commands
 from tests.drills.conftest import Deployment
 
@@ -91,12 +94,25 @@ class TestDrill9:
         self, deployment: Deployment
     ) -> None:
         (job,) = rung(deployment)
-        deployment.redis.lmove("rq:queue:stories", "rq:queue:stories:intermediate", "LEFT", "LEFT")
-        deployment.redis.hset(f"rq:job:{job}", "enqueued_at", "2020-01-01T00:00:00.000000Z")
+        taken_by_one_who_dies(deployment, "stories")
+        assert deployment.redis.llen("rq:queue:stories") == 0
+        assert "job-lost" not in deployment.findings()
+        deployment.pass_redis_time(61)
         finding = deployment.findings()["job-lost"]
         assert (finding.drill, finding.harm, finding.count) == (9, Harm.LOST, 1)
         deployment.cure(finding, "rering")
         assert deployment.redis.lrange("rq:queue:stories", 0, -1) == [job.encode()]
+
+
+def taken_by_one_who_dies(deployment: Deployment, queue: str) -> None:
+    """A worker of RQ's takes the first job of a queue, and is killed before it starts it."""
+    code = (
+        "import os, sys; from redis import Redis; from rq import Queue;"
+        "redis = Redis.from_url(sys.argv[1]); queue = Queue(sys.argv[2], connection=redis);"
+        "assert Queue.lmove(redis, queue.key, None); os.kill(os.getpid(), 9)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, deployment.redis_url, queue], check=False)
+    assert ended.returncode == -signal.SIGKILL
 
 
 class TestDrill11:
@@ -158,18 +174,17 @@ def test_drill_12_a_second_copy_of_a_loop_is_shown_as_standing_by_until_it_is_st
 
 class TestDrill13:
     def test_a_paused_scheduler_is_named_with_who_did_it_and_resumed(self, deployment: Deployment) -> None:
-        deployment.world.store.leases.set_switch(
-            name="scheduler_paused", on=True, by="ada", host="h", reason="a deploy"
-        )
+        deployment.run(Cure(label="", action="pause-scheduler"))
         finding = deployment.findings()["scheduler-paused"]
-        assert finding.cause == "ada turned the switch scheduler_paused on: a deploy."
+        assert finding.cause == "drill turned the switch scheduler_paused on: a drill."
         assert finding.drill == 13
         deployment.cure(finding, "resume-scheduler")
         assert "scheduler-paused" not in deployment.findings()
 
     def test_held_mail_is_named_with_who_did_it_and_released(self, deployment: Deployment) -> None:
-        deployment.world.store.leases.set_switch(name="mail_held", on=True, by="ada", host="h", reason="")
+        deployment.run(Cure(label="", action="hold-mail"))
         finding = deployment.findings()["mail-held"]
+        assert finding.cause == "drill turned the switch mail_held on: a drill."
         deployment.cure(finding, "release-hold")
         assert "mail-held" not in deployment.findings()
 
@@ -181,9 +196,8 @@ class TestDrill13:
         assert "workers-suspended" not in deployment.findings()
 
     def test_a_paused_queue_is_named_with_the_reason_and_resumed(self, deployment: Deployment) -> None:
-        note = '{"by": "ada", "reason": "the model is down", "since": 1900000000}'
-        deployment.redis.hset("fm:paused", "stories", note)
+        deployment.run(Cure(label="", action="pause-queue", targets=("stories",)))
         finding = deployment.findings()["queue-paused"]
-        assert finding.cause == "ada paused it: the model is down."
+        assert finding.cause == "drill paused it: a drill."
         deployment.cure(finding, "resume-queue")
         assert "queue-paused" not in deployment.findings()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import LiteralString
@@ -18,10 +19,11 @@ from fixionmail.ops.checks import find
 from fixionmail.ops.snapshot import Observer
 from fixionmail.ops.views.findings import Finding, Harm
 from fixionmail.settings import Settings
-from fixionmail.store import migrations
+from tests import commands
 from tests.commands import until
 from tests.contract.store.world import now
 from tests.drills.conftest import Deployment, settings_of
+from tests.drills.test_doctor_and_watch import environment
 from tests.postgres import PostgresServer, url_of
 from tests.standins.faults import Fault
 from tests.standins.postgrest import PostgrestStandIn
@@ -143,45 +145,15 @@ class TestDrill15:
         return first, second
 
 
-def test_drill_16_missing_migrations_are_named_and_applied(empty_database: str, tmp_path: Path) -> None:
-    finding = seen(empty_database, tmp_path)["migration-missing"]
+def test_drill_16_missing_migrations_are_named_and_applied(
+    deployment: Deployment, empty_database: str, tmp_path: Path
+) -> None:
+    behind = replace(deployment, settings=settings_of(deployment.redis_url, empty_database, tmp_path))
+    finding = behind.findings()["migration-missing"]
     assert (finding.drill, finding.cures[0].action) == (16, "migrate")
-    migrations.migrate(empty_database)
-    assert "migration-missing" not in seen(empty_database, tmp_path)
-
-
-class TestDrills17And18:
-    @pytest.mark.parametrize(
-        ("outcome", "error", "kind", "drill"),
-        [
-            (Outcome.UNAUTHORIZED, "Resend answered 401 invalid_api_key: API key is invalid", "mail-refused", 17),
-            (Outcome.UNAUTHORIZED, "Resend answered 403 validation_error: domain not verified", "mail-refused", 17),
-            (Outcome.QUOTA, "Resend answered 429 daily_quota_exceeded: You have reached your quota", "mail-quota", 18),
-        ],
-    )  # fmt: skip
-    def test_a_line_that_stands_still_is_named_in_the_providers_words_and_opened(
-        self, deployment: Deployment, outcome: Outcome, error: str, kind: str, drill: int
-    ) -> None:
-        world = deployment.world
-        batch, token, _ = world.sending()
-        world.settle(batch, token, outcome, error=error, wait_seconds=3600)
-        finding = deployment.findings()[kind]
-        assert (finding.cause, finding.drill, finding.subjects) == (error, drill, ("resend",))
-        deployment.cure(finding, "open-line")
-        assert kind not in deployment.findings()
-
-
-def test_drill_19_a_rejected_address_is_named_and_its_subscriber_suppressed(deployment: Deployment) -> None:
-    world = deployment.world
-    batch, token, (member,) = world.sending()
-    world.settle(batch, token, Outcome.REFUSED, status=422, error="Invalid `to` field")
-    world.change("update scheduled_deliveries set local_date = current_date")
-    delivery = world.row("scheduled_deliveries", member)
-    finding = deployment.findings()["address-rejected"]
-    assert (finding.drill, finding.subjects) == (19, (str(delivery["user_id"]),))
-    assert finding.evidence == (f"{delivery['address']}: Invalid `to` field",)
-    assert deployment.cure(finding, "suppress") == {"ok": 1}
-    assert world.value("select status from users where id = %s", delivery["user_id"]) == "suppressed"
+    assert behind.cure(finding, "migrate") == {"done": 1}
+    assert "migration-missing" not in behind.findings()
+    assert behind.cure(finding, "migrate") == {"already": 1}
 
 
 class TestDrill20:
@@ -279,7 +251,9 @@ def test_drill_22_subscribers_in_unknown_zones_are_named_until_they_are_changed(
     assert found["zone-unknown"].cures[0].command == (
         f"fixionmail subscribers change {first}@example.com --timezone <value>"
     )
-    world.change("update users set timezone = 'Asia/Tokyo', delivery_time = '07:00'")
+    for kind, value in (("zone-unknown", "Asia/Tokyo"), ("time-unreadable", "07:00")):
+        words = found[kind].cures[0].command.replace("<value>", value).split()
+        assert commands.run(deployment.settings.home, *words[1:], **environment(deployment)).code == 0
     assert not {"zone-unknown", "time-unreadable"} & deployment.findings().keys()
 
 
