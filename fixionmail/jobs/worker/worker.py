@@ -132,8 +132,11 @@ class ThreadedWorker:
         """Wait for running jobs, as long as the most impatient request allows; returns the exit code."""
         exit_code = request.exit_code
         ends_at = _ends_at(request)
+        idle_ends_at = time.monotonic() + CLOSE_SECONDS
         self._exchange.stop_claiming()
         while not self._is_drained() and time.monotonic() < ends_at:
+            if not self._exchange.in_flight and time.monotonic() > idle_ends_at:
+                break  # Redis does not say what a lost reply may have claimed; the leases of that lapse
             if (further := self._stops.next(WATCH_SECONDS)) is not None:
                 ends_at = min(ends_at, _ends_at(further))
                 exit_code = exit_code if further.exit_code else EXIT_REQUESTED

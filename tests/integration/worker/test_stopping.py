@@ -10,6 +10,7 @@ from pathlib import Path
 from redis import Redis
 
 from tests.integration.worker.jobs import lines, new, notes, queue, status
+from tests.integration.worker.servers import RedisServer
 from tests.integration.worker.waiting import eventually
 from tests.integration.worker.workers import Workers
 
@@ -56,13 +57,15 @@ def test_a_second_signal_ends_the_process_at_once(redis: Redis, workers: Workers
     assert process.wait(2) == 1
 
 
-def test_a_worker_stops_while_redis_is_away(own_server, own_workers: Workers) -> None:  # type: ignore[no-untyped-def]
-    process = own_workers.spawn(drain_seconds=0.2)
-    eventually(lambda: "takes up to" in own_workers.log(), "it has started")
+def test_an_idle_worker_does_not_wait_out_its_drain_for_a_redis_that_is_away(
+    own_server: RedisServer, own_workers: Workers
+) -> None:
+    process = own_workers.spawn(drain_seconds=600)
+    eventually(lambda: "takes up to" in own_workers.log(), "the worker is up")
     own_server.kill()
+    eventually(lambda: "Redis does not serve the worker" in own_workers.log(), "it has noticed")
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
-    own_server.start()
+    assert process.wait(60) == 0
 
 
 def test_a_broken_part_ends_the_worker_with_a_code_that_restarts_it(redis: Redis, workers: Workers) -> None:
