@@ -170,7 +170,7 @@ def _apply_missing(connection: psycopg.Connection[Any]) -> tuple[str, ...]:
     _refuse_strangers(_compare(_applied(connection)))
     takeover.schedule_all(connection, datetime.now(UTC))
     if done:
-        connection.execute("notify pgrst, 'reload schema'")  # a PostgREST of one's own; Supabase's sees for itself
+        connection.execute("notify pgrst, 'reload schema'")  # Supabase's PostgREST sees for itself
     return tuple(done)
 
 
@@ -196,7 +196,8 @@ def _apply(connection: psycopg.Connection[Any], migration: Migration) -> bool:
     if migration.version in applied:
         return False
     try:
-        connection.execute(migration.sql)  # our own files, not a query built from data
+        with takeover.loading(connection) if migration.name == takeover.MIGRATION else nullcontext():
+            connection.execute(migration.sql)  # our own files, not a query built from data
         connection.execute(
             "select record_migration_v1(%s, %s, %s)", [migration.version, migration.name, migration.checksum]
         )

@@ -1,8 +1,9 @@
-"""The last step of taking over the earlier FixionMail: when each subscriber is due next."""
+"""Taking over the earlier FixionMail, beside ``018_take_over.sql``: years of rows at once, and who is due when."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -13,6 +14,58 @@ from fixionmail.schedule import Due, first_due, occurrences
 from fixionmail.store.transport import instant, to_json
 
 PAGE = 5000
+MIGRATION = "018_take_over"
+
+# Undone in this order and made again in the opposite one: foreign keys, keys, indexes.
+_TAKE_OFF = """
+do $$
+declare
+  c_tables constant regclass[] :=
+    array['public.story_jobs', 'public.stories', 'public.scheduled_deliveries']::regclass[];
+  v_row record;
+begin
+  create temporary table taken_off on commit drop as
+  select case contype when 'f' then 1 else 2 end as place,
+         format('alter table %s drop constraint %I', conrelid::regclass, conname) as undo,
+         format('alter table %s add constraint %I %s', conrelid::regclass, conname, pg_get_constraintdef(oid)) as redo
+    from pg_constraint
+   where contype in ('p', 'u') and conrelid = any (c_tables)
+      or contype = 'f' and (conrelid = any (c_tables) or confrelid = any (c_tables))
+  union all
+  select 3, format('drop index %s', indexrelid::regclass), pg_get_indexdef(indexrelid)
+    from pg_index i
+   where indrelid = any (c_tables)
+     and not exists (select from pg_constraint c where c.conindid = i.indexrelid and c.contype in ('p', 'u'));
+  for v_row in select undo from taken_off order by place loop
+    execute v_row.undo;
+  end loop;
+end
+$$"""
+_PUT_BACK = """
+do $$
+declare
+  v_row record;
+begin
+  for v_row in select redo from taken_off order by place desc loop
+    execute v_row.redo;
+  end loop;
+end
+$$"""
+
+
+@contextmanager
+def loading(connection: psycopg.Connection[Any]) -> Iterator[None]:
+    """Within a transaction, and where there is something to take over: the tables that are filled inside have no keys
+    and indexes meanwhile. They are made again, and so checked, at the end, which takes half the time or less.
+    """
+    (is_earlier,) = connection.execute("select to_regclass('earlier.users') is not null").fetchone() or (
+        False,
+    )
+    if is_earlier:
+        connection.execute(_TAKE_OFF)
+    yield
+    if is_earlier:
+        connection.execute(_PUT_BACK)
 
 
 def schedule_all(connection: psycopg.Connection[Any], now: datetime) -> int:

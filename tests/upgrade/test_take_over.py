@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -24,6 +24,14 @@ from tests.contract.test_migrations import run as run_sql
 from tests.upgrade.history import Earlier
 
 DAY = 24.0
+KEYS: LiteralString = """
+select concat_ws(' ', conrelid::regclass, conname, pg_get_constraintdef(oid)) from pg_constraint
+ where connamespace = 'public'::regnamespace and conrelid <> 0 and contype <> 'n'
+   and conrelid::regclass::text not in ('conversations', 'credit_transactions')
+union all
+select indexdef from pg_indexes
+ where schemaname = 'public' and tablename not in ('conversations', 'credit_transactions')
+order by 1"""
 
 
 @pytest.fixture
@@ -313,6 +321,25 @@ class TestTakingOver:
         assert world.column("select email from users where preferences is not null") == [
             "reader1@example.com"
         ]
+        assert world.value("select to_regnamespace('earlier') is null")
+
+    def test_leaves_every_key_and_index_as_in_a_new_database(
+        self, empty_database: str, earlier: Earlier, world: World, database_url: str
+    ) -> None:
+        user = earlier.reader(1)
+        earlier.delivery(1, earlier.story(1, user, hours_ago=2), user, "sent", hours_ago=1)
+        migrations.migrate(empty_database)
+        assert run_sql(empty_database, KEYS) == run_sql(database_url, KEYS) != []
+
+    def test_of_rows_that_break_a_rule_is_undone_whole(
+        self, empty_database: str, earlier: Earlier, world: World
+    ) -> None:
+        user = earlier.reader(1)
+        earlier.story(1, user, hours_ago=2)
+        world.change("alter table stories drop constraint stories_pkey cascade")
+        earlier.story(1, user, hours_ago=1, job=None)  # a second one with the same id
+        with pytest.raises(DatabaseError, match="018_take_over failed and was undone"):
+            migrations.migrate(empty_database)
         assert world.value("select to_regnamespace('earlier') is null")
 
     def test_needs_no_more_than_the_owner_of_the_database_may(self, empty_database: str) -> None:
