@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from fixionmail.ops.views.deliveries import DeliveryDetail
 from fixionmail.ops.views.findings import Finding, Preview, Progress
 from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage
 from fixionmail.ops.views.section import Target
@@ -23,7 +24,7 @@ PAGE_ROWS = 200
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryRow:
-    """A delivery in a table. ``at``: when it is due, or when it came into its state."""
+    """A delivery in a table. ``at``: when it went out, or else when it is or was due."""
 
     delivery_id: str
     subscriber: str
@@ -134,7 +135,11 @@ class Deck(Protocol):
         ...
 
     def deliveries(self, tab: str, cursor: str) -> DeliveryList:
-        """Deliveries of a tab: upcoming, sending, uncertain or failed."""
+        """Deliveries of a tab: upcoming, soonest first; sending, uncertain or failed, newest first."""
+        ...
+
+    def delivery(self, delivery_id: str) -> DeliveryDetail:
+        """One delivery."""
         ...
 
     def duplicates(self) -> tuple[Duplicate, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from console.changes import Changes
 from console.feed import (
@@ -21,7 +22,7 @@ from console.feed import (
 )
 from fixionmail.errors import InputError
 from fixionmail.ops import audit as audits
-from fixionmail.ops import checks, failures, filters, machine, pages, search, why
+from fixionmail.ops import checks, delivery_detail, failures, filters, machine, pages, search, why
 from fixionmail.ops.actions import Hands
 from fixionmail.ops.audit_database import database_side
 from fixionmail.ops.doctor import Doctor
@@ -29,6 +30,7 @@ from fixionmail.ops.history import History
 from fixionmail.ops.rows import STATES
 from fixionmail.ops.snapshot import Observer
 from fixionmail.ops.target import redis_url_of
+from fixionmail.ops.views.deliveries import DeliveryDetail
 from fixionmail.ops.views.findings import Finding, Harm, Preview, Progress
 from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage, JobRow
 from fixionmail.ops.views.section import Target
@@ -41,7 +43,6 @@ if TYPE_CHECKING:
     from fixionmail.processes.logs import LogReader
 
 TABS = {
-    "upcoming": ("pending",),
     "sending": ("sending",),
     "uncertain": ("uncertain",),
     "failed": ("rejected", "missed", "bounced", "failed", "complained"),
@@ -138,17 +139,25 @@ class LiveDeck:
             yield step.groups
 
     def deliveries(self, tab: str, cursor: str) -> DeliveryList:
-        """A page of a tab, by one call."""
+        """A page of a tab, by one call; of those that wait the soonest first, of the others the newest."""
         if not self._observer.has_database:
             return DeliveryList(absent="No database is set: deliveries are in Postgres. Set DATABASE_URL.")
         after = self._last.get(cursor) if cursor else None
-        page = self._observer.store().deliveries.list(states=TABS[tab], after=after, limit=PAGE_ROWS)
-        found = page.deliveries
+        store = self._observer.store().deliveries
+        found: Sequence[Delivery]
+        if tab == "upcoming":
+            found = store.upcoming(after=after, limit=PAGE_ROWS)
+        else:
+            found = store.list(states=TABS[tab], after=after, limit=PAGE_ROWS).deliveries
         following = ""
         if len(found) == PAGE_ROWS:
             following = str(found[-1].delivery_id)
             self._last[following] = found[-1]
         return DeliveryList(rows=tuple(map(_delivery_row, found)), next=following)
+
+    def delivery(self, delivery_id: str) -> DeliveryDetail:
+        """One delivery, by one call."""
+        return delivery_detail.ask(self._observer.store(), UUID(delivery_id))
 
     def duplicates(self) -> tuple[Duplicate, ...]:
         """The duplicate check over the last days, counted anew."""

@@ -69,6 +69,13 @@ class JobOpened(Message):
 
 
 @dataclass
+class DeliveryOpened(Message):
+    """Show this delivery."""
+
+    delivery_id: str
+
+
+@dataclass
 class JobsFiltered(Message):
     """Show the jobs that match."""
 

@@ -20,6 +20,7 @@ from console.feed import (
     ProcessRow,
 )
 from fixionmail.errors import InputError
+from fixionmail.ops.views.deliveries import DeliveryDetail
 from fixionmail.ops.views.findings import Finding, Preview, Progress
 from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage, JobRow
 from fixionmail.ops.views.section import Target
@@ -114,6 +115,10 @@ class CannedDeck:
         end = min(total, start + PAGE_ROWS)
         found = tuple(rows.delivery_row(tab, number, now) for number in range(start, end))
         return DeliveryList(rows=found, total=total, next=str(end) if end < total else "")
+
+    def delivery(self, delivery_id: str) -> DeliveryDetail:
+        """One delivery."""
+        return rows.delivery_detail(delivery_id, self.world, self.now())
 
     def duplicates(self) -> tuple[Duplicate, ...]:
         """The duplicate check."""

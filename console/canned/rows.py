@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from console.canned.clockwork import GENRES, NAMES, TITLES, at, job_id, noise, pick, unix, wave
 from console.canned.world import World, hash_number
 from console.feed import DeliveryRow, Duplicate, ProcessRow
+from fixionmail.ops.views.deliveries import DeliveryDetail
 from fixionmail.ops.views.findings import Cure
 from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobRow, TimelineEvent
 
@@ -184,6 +185,38 @@ def delivery_row(tab: str, number: int, now: datetime) -> DeliveryRow:
         state=states[tab],
         at=now + timedelta(seconds=offset[tab]),
         note=_NOTES.get(tab, ""),
+    )
+
+
+def delivery_detail(identity: str, world: World, now: datetime) -> DeliveryDetail:
+    """All about one delivery."""
+    name, title = pick(NAMES, "delivery", identity), pick(TITLES, "delivery", identity)
+    uncertain = identity in [job_id(9_001 + n) for n in range(3)] and identity not in world.settled
+    due = now - timedelta(minutes=72)
+    ending = "answer: none; uncertain" if uncertain else "answer: 200; accepted as 4f1c09aa"
+    steps = (
+        (-1800, f"planned, due {due:%Y-%m-%d %H:%M} UTC"),
+        (-1650, "writing begun, attempt 1"),
+        (-1602, f"written: {title}"),
+        (0.4, "taken into a mail request of 3 mails"),
+        (0.5, "sealed under the key fm/0198c2/1"),
+        (0.9, "sent to the provider for the first time"),
+        (2100 if uncertain else 1.2, f"7 attempts, {ending}" if uncertain else f"1 attempt, {ending}"),
+    )
+    return DeliveryDetail(
+        delivery_id=identity,
+        state="uncertain" if uncertain else "sent",
+        subscriber=f"{name}@example.org",
+        facts={
+            "state": "uncertain (no answer within 30 s, key expired)" if uncertain else "sent",
+            "address": f"{name}@example.org",
+            "story": title,
+            "local date": f"{now:%Y-%m-%d}",
+            "due": f"{due:%Y-%m-%d %H:%M} UTC",
+        },
+        timeline=tuple(TimelineEvent(at=due + timedelta(seconds=s), what=what) for s, what in steps),
+        evidence=(f"key fm/0198c2/1: first used {due:%H:%M}; 7 attempts, no answer",) if uncertain else (),
+        advice="Ask the provider what became of it; what it does not know, you decide." if uncertain else "",
     )
 
 

@@ -10,6 +10,7 @@ from console.feed import CheckRow
 from console.messages import (
     AuditWanted,
     DeliveriesWanted,
+    DeliveryOpened,
     DoctorWanted,
     FailuresWanted,
     FindingOpened,
@@ -21,6 +22,7 @@ from console.messages import (
     ProcessesWanted,
 )
 from console.screens.base import console_of
+from console.screens.delivery import DeliveryScreen
 from console.screens.finding import FindingScreen
 from console.screens.job import JobScreen
 from console.views.deliveries import Deliveries
@@ -62,6 +64,10 @@ class Answers(Screen[None]):
     def on_job_opened(self, wanted: JobOpened) -> None:
         """Show a job above the views."""
         self.app.push_screen(JobScreen(wanted.job_id))
+
+    def on_delivery_opened(self, wanted: DeliveryOpened) -> None:
+        """Show a delivery above the views."""
+        self.app.push_screen(DeliveryScreen(wanted.delivery_id))
 
     def on_finding_opened(self, wanted: FindingOpened) -> None:
         """Show a finding above the views."""

@@ -37,6 +37,7 @@ ABOUT = {
     "stuck": "Everything that the checks find, by harm. Enter shows the evidence and all cures.",
     "processes": "What runs on this machine. It goes on when the console ends.",
     "health": "Every check of the doctor, and what the servers say of themselves.",
+    "delivery": "One delivery: what it is, what happened to it, and what can be done. Suppress means its subscriber.",
     "job": "One job: what happened to it, why it is not running, and what can be done.",
     "finding": "One trouble: its cause, its evidence, and every cure.",
 }

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Static
 
-from console.commands import BY_ID, CURE_KEYS, bindings, key_of
-from console.figures import moment as moment_words
 from console.figures import span
-from console.marks import BAD_STYLE, FAINT_STYLE, QUIET_STYLE, WARN, WARN_STYLE, state
+from console.marks import BAD_STYLE, QUIET_STYLE, WARN, WARN_STYLE, state
 from console.screens.base import console_of, keys_of
-from console.screens.help import HelpScreen
-from console.text import block, plain, safe
+from console.screens.detail import DetailScreen, pairs, timeline
+from console.text import block, plain
 from console.widgets.heading import Heading
 from console.widgets.keybar import KeyBar
 from console.widgets.masthead import Masthead
 from console.widgets.trouble import cure_lines
+from fixionmail.ops.views.findings import Cure
 from fixionmail.ops.views.jobs import JobDetail
 
 
@@ -43,36 +39,12 @@ def facts(job: JobDetail) -> Content:
         lines.append(("waits for", plain(", ".join(job.depends_on))))
     if ttl:
         lines.append(("", Content.styled(ttl, QUIET_STYLE)))
-    return _pairs(lines)
+    return pairs(lines)
 
 
 def story_facts(job: JobDetail) -> Content:
     """What the database says of the story or delivery that it stands for."""
-    return _pairs([(name, plain(value)) for name, value in job.story_job.items()])
-
-
-def _pairs(pairs: Sequence[tuple[str, Content]]) -> Content:
-    return Content("\n").join(
-        Content.assemble((f"{safe(name)[:15]:<16}", QUIET_STYLE), value) for name, value in pairs
-    )
-
-
-def timeline(job: JobDetail, now: datetime) -> Content:
-    """What happened, with the time between."""
-    lines, before = [], None
-    for event in job.timeline:
-        gap = ""
-        if before is not None and event.at is not None:
-            gap = f"+{span((event.at - before).total_seconds())}"
-        lines.append(
-            Content.assemble(
-                (f"{moment_words(event.at, now):<13}", QUIET_STYLE),
-                (f"{gap:>8}  ", FAINT_STYLE if not gap else QUIET_STYLE),
-                plain(event.what),
-            )
-        )
-        before = event.at or before
-    return Content("\n").join(lines) if lines else Content.styled("nothing is known", QUIET_STYLE)
+    return pairs([(name, plain(value)) for name, value in job.story_job.items()])
 
 
 def why_lines(job: JobDetail, keys: list[str]) -> Content:
@@ -81,15 +53,14 @@ def why_lines(job: JobDetail, keys: list[str]) -> Content:
     return Content("\n").join([*reasons, *cure_lines(job.cures, keys)])
 
 
-class JobScreen(Screen[None]):
-    """A screen of its own; Esc goes back."""
+class JobScreen(DetailScreen):
+    """A job."""
 
-    BINDINGS: ClassVar[list[Any]] = bindings()
     place = "job"
+    command = "fixionmail jobs show"
 
     def __init__(self, job_id: str) -> None:
-        super().__init__()
-        self.job_id = job_id
+        super().__init__(job_id)
         self.job: JobDetail | None = None
 
     def compose(self) -> ComposeResult:
@@ -117,95 +88,33 @@ class JobScreen(Screen[None]):
             yield Static(Content("looking …"), id="job-log")
         yield KeyBar(keys_of(self))
 
-    def on_mount(self) -> None:
-        """Ask for it."""
-        main, masthead = console_of(self).main, self.query_one(Masthead)
-        masthead.target, masthead.mode = main.target, main.mode
-        self.set_interval(1.0, self._show_pulse)
-        self._show_pulse()
-        self.query_one(KeyBar).place = "job"
-        self.query_one(KeyBar).read_only = console_of(self).read_only
-        self.query_one("#head-job", Heading).note = plain(self.job_id, "bold")
-        self.ask()
-
-    def _show_pulse(self) -> None:
-        main, masthead = console_of(self).main, self.query_one(Masthead)
-        masthead.pulse, masthead.moment = main.pulse, main.moment
-
     def ask(self) -> None:
         """Look at the job, and for its lines in the logs."""
         app = console_of(self)
-        app.ask("job", lambda: app.deck.job(self.job_id), self._show, self._show_error)
-        app.ask("job-log", lambda: app.deck.job_log(self.job_id), self._show_log, self._show_log_error)
+        app.ask("job", lambda: app.deck.job(self.subject), self._show, self._show_error)
+        app.ask("job-log", lambda: app.deck.job_log(self.subject), self._show_log, self._show_log_error)
+
+    def cures(self) -> Sequence[Cure]:
+        """What mends it."""
+        return self.job.cures if self.job else ()
 
     def _show(self, job: JobDetail) -> None:
-        if not self.is_mounted:
-            return
         self.job = job
-        now = console_of(self).main.moment or datetime.now().astimezone()
-        keys = [key_of(BY_ID[f"cure-{n}"], keys_of(self)) for n in range(1, len(CURE_KEYS) + 1)]
-        self._fill("#job-why", why_lines(job, keys))
-        self._fill("#job-facts", facts(job))
-        self._fill("#job-timeline", timeline(job, now))
-        self._fill("#job-story", story_facts(job))
-        self.query_one("#head-story").display = bool(job.story_job)
-        self._fill("#job-error", block(job.error, BAD_STYLE))
-        self.query_one("#head-error").display = bool(job.error)
-        self._fill("#job-attempts", block("\n".join(job.attempts)))
-        self.query_one("#head-attempts").display = bool(job.attempts)
-        self._fill("#job-payload", block(job.payload or "none"))
+        if self.is_mounted:
+            self.query_one("#head-job", Heading).note = plain(self.subject, "bold")
+        self.fill("#job-why", why_lines(job, self.cure_keys()))
+        self.fill("#job-facts", facts(job))
+        self.fill("#job-timeline", timeline(job.timeline, self.now))
+        self.fill("#job-story", story_facts(job), "#head-story")
+        self.fill("#job-error", block(job.error, BAD_STYLE), "#head-error")
+        self.fill("#job-attempts", block("\n".join(job.attempts)), "#head-attempts")
+        self.fill("#job-payload", block(job.payload or "none"))
 
     def _show_error(self, words: str) -> None:
-        if self.is_mounted:
-            self._fill("#job-facts", plain(words, BAD_STYLE))
+        self.fill("#job-facts", plain(words, BAD_STYLE))
 
     def _show_log(self, lines: tuple[str, ...]) -> None:
-        if self.is_mounted:
-            self._fill("#job-log", block("\n".join(lines)) if lines else Content.styled("none", QUIET_STYLE))
+        self.fill("#job-log", block("\n".join(lines)) if lines else Content.styled("none", QUIET_STYLE))
 
     def _show_log_error(self, words: str) -> None:
-        if self.is_mounted:
-            self._fill("#job-log", plain(words, QUIET_STYLE))
-
-    def _fill(self, selector: str, content: Content) -> None:
-        widget = self.query_one(selector, Static)
-        widget.update(content)
-        widget.display = bool(content.plain)
-
-    def on_screen_resume(self) -> None:
-        """Something may have been changed meanwhile."""
-        if self.job is not None:
-            self.ask()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The commands of a job."""
-        return action != "command" or BY_ID[str(parameters[0])].works_in("job")
-
-    def action_command(self, command_id: str) -> None:
-        """Do what a command says."""
-        app, command = console_of(self), BY_ID[command_id]
-        if command_id.startswith("view-"):
-            self.dismiss()
-            app.main.go(command_id.removeprefix("view-"))
-        elif command_id.startswith("cure-"):
-            self._cure(int(command_id.removeprefix("cure-")))
-        elif command.action:
-            app.change(command.action, (self.job_id,))
-        elif command_id in ("back", "quit"):
-            self.dismiss()
-        elif command_id == "refresh":
-            self.ask()
-        elif command_id == "help":
-            app.push_screen(HelpScreen("job"))
-        elif command_id == "palette":
-            app.action_command_palette()
-        elif command_id in ("copy-id", "copy-command"):
-            text = self.job_id if command_id == "copy-id" else f"fixionmail jobs show {self.job_id}"
-            app.copy_to_clipboard(text)
-            app.notify_text(f"Copied: {text}")
-
-    def _cure(self, number: int) -> None:
-        cures = [cure for cure in self.job.cures if cure.action] if self.job else []
-        if number <= len(cures):
-            cure = cures[number - 1]
-            console_of(self).change(cure.action, cure.targets or (self.job_id,), cure.label)
+        self.fill("#job-log", plain(words, QUIET_STYLE))

@@ -14,7 +14,7 @@ from textual.style import Style
 from console.feed import DeliveryList, DeliveryRow, Duplicate
 from console.figures import age, short, until
 from console.marks import BAD, BAD_STYLE, GOOD, OK_STYLE, QUIET_STYLE, WARN_STYLE, state
-from console.messages import DeliveriesWanted
+from console.messages import DeliveriesWanted, DeliveryOpened
 from console.sections import Shown
 from console.text import plain, safe
 from console.views.base import View
@@ -214,14 +214,30 @@ class Deliveries(View):
         elif command_id == "mark-all":
             everything = frozenset(row.delivery_id for row in self._rows)
             self.table.marked = frozenset() if self.table.marked else everything
-        elif command_id == "open":
-            pass
+        elif command_id == "open" and self.table.chosen:
+            self._open(self.table.key)
         else:
             return False
         return True
 
+    @on(Table.Opened, "#deliveries-table")
+    def open_delivery(self, event: Table.Opened) -> None:
+        """Show it; of a duplicate, the first of its deliveries."""
+        self._open(event.key)
+
+    def _open(self, key: str) -> None:
+        if self._tab == "duplicates":
+            ids = self.targets("")
+            if ids:
+                self.post_message(DeliveryOpened(ids[0]))
+        else:
+            self.post_message(DeliveryOpened(key))
+
     def targets(self, action: str) -> tuple[str, ...]:
-        """The marked deliveries, or the chosen one; of a duplicate, all of its deliveries."""
+        """The marked or chosen deliveries; of a duplicate, all of its deliveries; to suppress, their subscribers."""
+        if action == "suppress" and self._tab != "duplicates":
+            ids = self.targets("")
+            return tuple(dict.fromkeys(row.subscriber for row in self._rows if row.delivery_id in ids))
         if self._tab == "duplicates":
             found = next((d for d in self._duplicates if f"{d.kind}:{d.subject}" == self.table.key), None)
             return found.delivery_ids if found else ()

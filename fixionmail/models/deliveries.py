@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +30,31 @@ class Delivery:
     title: str
 
 
+class DeliveryState(StrEnum):
+    """What a delivery's state can be."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    DELIVERED = "delivered"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    FAILED = "failed"
+    REJECTED = "rejected"
+    UNCERTAIN = "uncertain"
+    MISSED = "missed"
+    CANCELLED = "cancelled"
+    SUPPRESSED = "suppressed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliverySeen:
+    """A delivery before a change. ``maybe_out``: its mail was begun, and neither refused nor reported as failed."""
+
+    delivery: Delivery
+    maybe_out: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class DeliveryPage:
     """Deliveries, newest due first. ``bounded``: older ones were not searched."""
@@ -51,7 +77,18 @@ class Membership:
     provider_id: str | None
     last_status: int | None
     last_error: str
+    created_at: datetime
     first_used_at: datetime | None
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportedEvent:
+    """Something that the mail provider reported of a mail; ``kind`` is its word, such as ``email.delivered``."""
+
+    kind: str
+    provider_id: str
+    happened_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +105,21 @@ class AuditRow:
 
 @dataclass(frozen=True, kw_only=True)
 class DeliveryRecord:
-    """All that is known about one delivery. ``job_error`` is the last one of its story's job."""
+    """All that is known about one delivery.
+
+    ``job_error`` is the last one of its story's job; ``planned_at``, ``begun_at`` and ``written_at`` are its story's.
+    """
 
     delivery: Delivery
     job_id: UUID
     job_state: str
     job_attempt: int
     job_error: str
+    planned_at: datetime
+    begun_at: datetime | None
+    written_at: datetime | None
     batches: tuple[Membership, ...]
+    events: tuple[ReportedEvent, ...]
     audit: tuple[AuditRow, ...]
 
 

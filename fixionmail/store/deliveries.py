@@ -14,8 +14,10 @@ from fixionmail.models.deliveries import (
     DeliveryChange,
     DeliveryPage,
     DeliveryRecord,
+    DeliverySeen,
     DuplicateFinding,
     Membership,
+    ReportedEvent,
 )
 from fixionmail.models.verdict import Verdict
 from fixionmail.store.transport import Caller, instant
@@ -26,7 +28,7 @@ SEARCHED = 5000
 
 @dataclass(frozen=True)
 class Deliveries:
-    """Database functions of ``012_deliveries.sql``.
+    """Database functions of ``012_deliveries.sql``, ``031_look_at_deliveries.sql`` and ``035_show_deliveries.sql``.
 
     Those that change something do so only while the delivery is in ``seen_state``, the state the operator saw.
     ``by``, ``host`` and ``reason`` go into the audit log.
@@ -65,9 +67,28 @@ class Deliveries:
             deliveries=tuple(_delivery(item) for item in row["deliveries"]), bounded=row["bounded"]
         )
 
+    def upcoming(self, *, after: Delivery | None = None, limit: int) -> tuple[Delivery, ...]:
+        """A page of those that wait, soonest due first, behind ``after``, the last one of the page before."""
+        rows = self._call(
+            "upcoming_deliveries_v1",
+            after_due_at=after and after.due_at,
+            after_id=after and after.delivery_id,
+            limit=limit,
+        )
+        return tuple(map(_delivery, rows))
+
+    def look(self, delivery_ids: Sequence[UUID]) -> dict[UUID, DeliverySeen]:
+        """Those of these deliveries that there are, as they are now."""
+        rows = self._call("look_at_deliveries_v1", deliveries=[*delivery_ids])
+        return {
+            UUID(row["delivery_id"]): DeliverySeen(delivery=_delivery(row), maybe_out=row["maybe_out"])
+            for row in rows
+        }
+
     def show(self, delivery_id: UUID) -> DeliveryRecord | None:
-        """All that is known about one delivery, with the last 100 entries on record; None when there is none."""
-        row = self._call("show_delivery_v1", delivery=delivery_id)
+        """All that is known about one delivery, with the last 100 entries on record and as many events of the provider;
+        None when there is none."""
+        row = self._call("show_delivery_v2", delivery=delivery_id)
         return _record(row) if row else None
 
     def retry(self, delivery_id: UUID, *, seen_state: str, by: str, host: str, reason: str) -> DeliveryChange:
@@ -174,7 +195,11 @@ def _record(row: dict[str, Any]) -> DeliveryRecord:
         job_state=job["state"],
         job_attempt=job["attempt"],
         job_error=job["error"] or "",
+        planned_at=datetime.fromisoformat(row["planned_at"]),
+        begun_at=instant(row["begun_at"]),
+        written_at=instant(row["written_at"]),
         batches=tuple(_membership(item) for item in row["batches"]),
+        events=tuple(_event(item) for item in row["events"]),
         audit=tuple(_audit(item) for item in row["audit"]),
     )
 
@@ -191,7 +216,17 @@ def _membership(row: dict[str, Any]) -> Membership:
         provider_id=row["provider_id"],
         last_status=row["last_status"],
         last_error=row["last_error"] or "",
+        created_at=datetime.fromisoformat(row["created_at"]),
         first_used_at=instant(row["first_used_at"]),
+        settled_at=instant(row["settled_at"]),
+    )
+
+
+def _event(row: dict[str, Any]) -> ReportedEvent:
+    return ReportedEvent(
+        kind=row["kind"],
+        provider_id=row["provider_id"],
+        happened_at=datetime.fromisoformat(row["happened_at"]),
     )
 
 

@@ -14,6 +14,7 @@ from console.canned import CannedDeck
 from console.commands import VIEWS
 from console.feed import CheckRow, DeliveryList, Duplicate, LogTail, ProcessRow
 from console.text import LONGEST_LINE, MOST_LINES, beside, fit, plain, safe, safe_lines
+from fixionmail.ops.views.deliveries import DeliveryDetail
 from fixionmail.ops.views.findings import Cure, Finding, Preview
 from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage, TimelineEvent
 from fixionmail.ops.views.section import Section
@@ -150,6 +151,17 @@ class Hostile(CannedDeck):
             rows=tuple(replace(r, subscriber=self.text, title=self.text, note=self.text) for r in found.rows),
         )
 
+    def delivery(self, delivery_id: str) -> DeliveryDetail:
+        text = self.text
+        return replace(
+            super().delivery(delivery_id),
+            subscriber=text,
+            facts={text: text},
+            timeline=(TimelineEvent(at=NOON, what=text),),
+            evidence=(text,),
+            advice=text,
+        )
+
     def duplicates(self) -> tuple[Duplicate, ...]:
         return (Duplicate(kind=self.text, subject=self.text, detail=self.text, delivery_ids=(self.text,)),)
 
@@ -184,7 +196,7 @@ def test_every_view_and_dialog_shows_hostile_text_and_lives(text: str, size: tup
             await stage.press(str(number))
             _require_harmless(stage.screen_text())
         await stage.press("5", "t", "t", "t", "t")
-        for keys in (("2", "enter"), ("w",), ("F",)):
+        for keys in (("2", "enter"), ("5", "t", "enter"), ("w",), ("F",)):
             await stage.press(*keys)
             _require_harmless(stage.screen_text())
             await stage.press("escape")

@@ -10,6 +10,7 @@ import pytest
 from console.canned import CannedDeck
 from console.commands import VIEWS
 from console.feed import CheckRow
+from console.screens.delivery import DeliveryScreen
 from console.screens.job import JobScreen
 from console.views.jobs import Jobs
 from console.widgets.attention import AttentionStrip
@@ -199,6 +200,39 @@ def test_t_goes_through_the_tabs_of_deliveries_to_the_duplicate_check() -> None:
         assert stage.table("#deliveries-table").rows[0].cells[1].plain == "uncertain"
 
     play(scene)
+
+
+def test_enter_on_a_delivery_shows_what_happened_to_it_and_why_nobody_is_certain() -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("5", "t", "t", "enter")
+        assert isinstance(stage.app.screen, DeliveryScreen)
+        for words in ("planned", "written", "sealed under the key", "7 attempts"):
+            assert words in stage.words("#delivery-timeline")
+        assert "key fm/0198c2/1" in stage.words("#delivery-advice")
+        assert "@example.org" in stage.words("#delivery-facts")
+        await stage.press("V", "enter", "enter")
+        assert deck.changes[0][:2] == ("resolve-delivery", (stage.app.screen.subject,))
+        assert stage.words("#delivery-facts").startswith("state           sent")
+        await stage.press("Y")
+        assert stage.app.clipboard == f"fixionmail deliveries show {deck.changes[0][1][0]}"
+        await stage.press("escape")
+        assert stage.app.screen is stage.app.main
+
+    play(scene, deck)
+
+
+def test_suppressing_means_the_subscriber_of_the_delivery() -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("5")
+        row = stage.table("#deliveries-table").rows[0]
+        await stage.press("U", "enter")
+        assert deck.changes[0][:2] == ("suppress", (row.cells[2].plain,))
+
+    play(scene, deck)
 
 
 def test_stuck_groups_findings_by_harm_and_the_audit_adds_to_them() -> None:

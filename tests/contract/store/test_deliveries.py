@@ -13,7 +13,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from fixionmail.models.deliveries import DeliveryChange, DeliveryRecord
-from fixionmail.models.mail import Outcome
+from fixionmail.models.mail import Outcome, ProviderEvent
 from fixionmail.models.verdict import Verdict
 from tests.commands import until
 from tests.contract.store.world import HOUR, TODAY, World, now
@@ -161,6 +161,24 @@ class TestList:
         assert (row.title, row.reason) == ("", "the story could not be written: no")
 
 
+class TestUpcoming:
+    def test_is_soonest_due_first_and_goes_on_behind_the_last_one(self, world: World) -> None:
+        late = world.deliveries(2, due_at=now() + 3 * HOUR)
+        soon = world.deliveries(2, due_at=now() + HOUR)
+        gone, sent = world.deliveries(2)
+        be(world, gone, "missed")
+        be(world, sent, "sending")
+        pages, after = [], None
+        while page := world.store.deliveries.upcoming(after=after, limit=3):
+            pages.append([delivery.delivery_id for delivery in page])
+            after = page[-1]
+        assert [len(page) for page in pages] == [3, 1]
+        walked = [delivery for page in pages for delivery in page]
+        dues = [world.row("scheduled_deliveries", delivery)["due_at"] for delivery in walked]
+        assert (set(walked[:2]), set(walked[2:])) == (set(soon), set(late))
+        assert dues == sorted(dues)
+
+
 class TestShow:
     def test_of_nothing_is_nothing(self, world: World) -> None:
         assert world.store.deliveries.show(uuid7()) is None
@@ -172,6 +190,33 @@ class TestShow:
         assert (record.job_state, record.job_attempt, record.job_error) == ("completed", 1, "")
         assert record.job_id == world.row("scheduled_deliveries", member)["job_id"]
         assert (record.batches, record.audit) == ((), ())
+
+    def test_tells_when_its_story_was_planned_begun_and_written(self, world: World) -> None:
+        (member,) = world.deliveries()
+        record = shown(world, member)
+        job = world.row("story_jobs", record.job_id)
+        assert (record.planned_at, record.begun_at) == (job["created_at"], job["started_at"])
+        assert record.written_at == world.value("select created_at from stories")
+
+    def test_tells_what_the_provider_reported_oldest_first(self, world: World) -> None:
+        _, (member,) = world.sent()
+        for event, kind, ago in (("e2", "email.delivered", 1), ("e1", "email.sent", 2)):
+            reported = ProviderEvent(
+                message_id=event,
+                kind=kind,
+                provider_id=f"id-{member}",
+                delivery_id=member,
+                happened_at=now() - ago * HOUR,
+                detail="",
+                suppresses=False,
+            )
+            world.store.incoming.record_event(reported)
+        events = shown(world, member).events
+        assert [(e.kind, e.provider_id) for e in events] == [
+            ("email.sent", f"id-{member}"),
+            ("email.delivered", f"id-{member}"),
+        ]
+        assert events[0].happened_at < events[1].happened_at
 
     def test_names_every_batch_it_was_in_oldest_first(self, world: World) -> None:
         batch, token, members = world.sending(2)
@@ -218,6 +263,33 @@ class TestShow:
         assert (audit[0].actor, audit[0].result) == ("settle", {"key": record.batches[0].key})
         assert (audit[1].actor, audit[1].host, audit[1].reason) == ("ada", "desk", "because")
         assert record.batches[0].batch_id == batch
+
+
+class TestLook:
+    def test_shows_those_of_the_asked_that_there_are(self, world: World) -> None:
+        first, second, _ = world.deliveries(3)
+        seen = world.store.deliveries.look([second, uuid7(), first])
+        assert {delivery: each.delivery.state for delivery, each in seen.items()} == {
+            first: "pending",
+            second: "pending",
+        }
+        record = world.store.deliveries.show(first)
+        assert record is not None
+        assert seen[first].delivery == record.delivery
+        assert world.store.deliveries.look([]) == {}
+
+    def test_tells_whose_mail_may_be_out(self, world: World) -> None:
+        (waiting,) = world.deliveries()
+        world.change("update scheduled_deliveries set due_at = now() + interval '1 hour'")
+        _, (sealed,) = world.sealed()
+        _, _, (sending,) = world.sending()
+        _, (sent,) = world.sent()
+        _, (failed,) = world.sent()
+        be(world, failed, "failed")
+        batch, token, (refused,) = world.sending()
+        world.settle(batch, token, Outcome.REFUSED, status=422, error="bad address")
+        seen = world.store.deliveries.look([waiting, sealed, sending, sent, failed, refused])
+        assert {delivery for delivery, each in seen.items() if each.maybe_out} == {sending, sent}
 
 
 class TestRetry:
