@@ -44,10 +44,13 @@ def act(
     dry_run: bool = False,
     as_json: bool = False,
     rate: float | None = None,
+    detail: str = "",
     redis_url: str | None = None,
     key_prefix: str = "rq",
 ) -> None:
     """Preview an action, ask, do it, tell what became of each target, and end with the exit code.
+
+    ``detail``: what it needs beside its targets, see :class:`~fixionmail.ops.actions.Order`.
 
     Raises:
         FixionMailError: it cannot be done here; nothing was changed.
@@ -57,14 +60,17 @@ def act(
 
     with opened_hands(redis_url, key_prefix) as hands:
         wanted = actions.action(name)
-        chosen = _chosen(hands, targets, all_matching)
+        chosen = _chosen(hands, wanted, targets, all_matching)
         preview = actions.preview(hands, name, chosen)
         _show(preview, wanted, as_json=as_json, dry_run=dry_run)
         if dry_run:
             return
-        if not yes and preview.count:
+        if not preview.count:
+            _tell_of_nothing(as_json=as_json)
+            return
+        if not yes:
             confirm(f"{wanted.label}: {preview.count:,} in all?")
-        order = actions.Order(operator=Operator.of_this_process(), reason=reason)
+        order = actions.Order(operator=Operator.of_this_process(), reason=reason, detail=detail)
         _tell(actions.run(hands, preview, order, rate=rate), wanted, as_json=as_json)
 
 
@@ -143,14 +149,16 @@ def opened_hands(redis_url: str | None, prefix: str) -> Iterator[Hands]:
         yield hands
 
 
-def _chosen(hands: Hands, targets: Sequence[str], all_matching: str | None) -> Sequence[str]:
+def _chosen(hands: Hands, wanted: Action, targets: Sequence[str], all_matching: str | None) -> Sequence[str]:
     from fixionmail.ops.connection import RedisReader
-    from fixionmail.ops.matching import rows_matching
+    from fixionmail.ops.matching import deliveries_matching, rows_matching
 
     if all_matching is None:
         return targets
     if targets:
         raise InputError("Name ids, or --all-matching; not both.")
+    if wanted.about == "delivery":
+        return [str(found.delivery_id) for found in deliveries_matching(hands.store, all_matching)]
     reader = RedisReader(hands.redis_url or "", prefix=hands.redis.prefix)
     try:
         return [row.job_id for row in rows_matching(reader, all_matching)]
@@ -171,6 +179,13 @@ def _show(preview: Preview, wanted: Action, *, as_json: bool, dry_run: bool) -> 
         typer.echo(f"  and {preview.count - len(preview.samples):,} more", err=True)
     for warning in preview.warnings:
         typer.echo(f"Warning: {clean(warning)}", err=True)
+
+
+def _tell_of_nothing(*, as_json: bool) -> None:
+    if as_json:
+        print_json({"total": 0, "outcomes": {}, "targets": []})
+    else:
+        typer.echo("There is nothing to change.")
 
 
 def _tell(steps: Iterator[Progress], wanted: Action, *, as_json: bool) -> None:

@@ -27,12 +27,13 @@ def reconcile(
     """Ask Resend what it has sent, and take in what a restored database does not know of. Mail must be held."""
     from dataclasses import asdict
 
-    from fixionmail.commands.deliveries_resolve import opened_resend
+    from fixionmail.ops.deliveries import resend_of
     from fixionmail.ops.reconcile import reconcile as take_in
+    from fixionmail.settings import load_settings
     from fixionmail.subscribers.service import Operator
 
     who = Operator.of_this_process()
-    with opened_store() as store, opened_resend() as resend:
+    with opened_store() as store, resend_of(load_settings()) as resend:
         _require_hold(store)
         since = datetime.now(UTC) - timedelta(hours=hours)
         done = take_in(store, resend, since=since, by=who.name, host=who.host)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,6 +30,11 @@ _UNSAFE = re.compile(
 def clean(text: str) -> str:
     """``text`` on one line, without anything that steers a terminal."""
     return _UNSAFE.sub("", re.sub(r"\s+", " ", text))
+
+
+def moment(instant: datetime | None) -> str:
+    """In UTC, to the minute; nothing when there is none."""
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M}" if instant else ""
 
 
 def plain(text: str, style: str = "") -> Text:

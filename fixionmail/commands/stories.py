@@ -11,8 +11,7 @@ from uuid import UUID
 import typer
 
 from fixionmail.commands import stories_preview
-from fixionmail.commands.delivery_changes import moment
-from fixionmail.commands.output import AsJson, clean, print_facts, print_json, print_table
+from fixionmail.commands.output import AsJson, clean, moment, print_facts, print_json, print_table
 from fixionmail.commands.session import Yes, confirm, opened_store
 
 if TYPE_CHECKING:

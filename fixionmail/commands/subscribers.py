@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fixionmail.commands import subscribers_import
-from fixionmail.commands.output import AsJson, clean, print_facts, print_json, print_table
+from fixionmail.commands.acting import DryRun, act
+from fixionmail.commands.output import AsJson, clean, moment, print_facts, print_json, print_table
 from fixionmail.commands.session import Yes, confirm, opened_store
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def show(who: Who, as_json: AsJson = False) -> None:
         print_table(
             ("date", "state", "sent (UTC)", "title", "reason"),
             (
-                (str(past.local_date), past.state, _moment(past.sent_at), past.title, past.reason)
+                (str(past.local_date), past.state, moment(past.sent_at), past.title, past.reason)
                 for past in subscriber.deliveries
             ),
         )
@@ -169,6 +170,22 @@ def resume(
             at_their_wish=yes,
         )
     _tell_change(changed, "is active", as_json)
+
+
+@app.command()
+def suppress(
+    whom: Annotated[
+        list[str], typer.Argument(metavar="WHO...", help="E-mail addresses or ids.", show_default=False)
+    ],
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="Kept with them and in the audit log.", show_default=False)
+    ],
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send nothing more to addresses that must not be written to. What has not left yet is withdrawn."""
+    act("suppress", whom, reason=reason, dry_run=dry_run, yes=yes, as_json=as_json)
 
 
 @app.command()
@@ -262,7 +279,7 @@ def _row(subscriber: Subscriber) -> tuple[str, ...]:
         subscriber.status,
         subscriber.timezone,
         subscriber.delivery_time,
-        _moment(subscriber.next_due_at),
+        moment(subscriber.next_due_at),
     )
 
 
@@ -277,7 +294,7 @@ def _facts(subscriber: Subscriber) -> Iterator[tuple[str, str]]:
     for name, text in sorted(subscriber.story_bible.items()):
         if text:
             yield name, text
-    yield "since", _moment(subscriber.created_at)
+    yield "since", moment(subscriber.created_at)
 
 
 def _on_their_clock(subscriber: Subscriber) -> str:
@@ -287,8 +304,4 @@ def _on_their_clock(subscriber: Subscriber) -> str:
     assert subscriber.next_due_at is not None
     name = subscriber.timezone if zone(subscriber.timezone) else DEFAULT_TIMEZONE
     local = subscriber.next_due_at.astimezone(zone(name))
-    return f"{local:%Y-%m-%d %H:%M} {name} ({_moment(subscriber.next_due_at)} UTC)"
-
-
-def _moment(instant: datetime | None) -> str:
-    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M}" if instant else ""
+    return f"{local:%Y-%m-%d %H:%M} {name} ({moment(subscriber.next_due_at)} UTC)"

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
-from fixionmail.errors import FixionMailError
+from fixionmail.errors import FixionMailError, SettingsError
 from fixionmail.mail.prose import subject_of
 from fixionmail.mail.render import DELIVERY_TAG
-from fixionmail.mail.resend import SentMail, SentPage
+from fixionmail.mail.resend import Resend, SentMail, SentPage
 from fixionmail.models.deliveries import DeliveryRecord
+from fixionmail.settings import Settings
 
 MAX_PAGES = 200
 """Of a hundred mails each."""
@@ -143,11 +144,18 @@ def look_up(
     return lookup
 
 
-def may_have_gone_out(record: DeliveryRecord) -> bool:
-    """Whether a request with this mail was begun and not definitely refused."""
-    return any(
-        batch.first_used_at is not None and (batch.live or batch.outcome in ("accepted", "uncertain"))
-        for batch in record.batches
+def resend_of(settings: Settings) -> Resend:
+    """Resend, to be asked what it sent; to be used in a ``with``.
+
+    Raises:
+        SettingsError: there is no key for it.
+    """
+    if settings.resend_api_key is None:
+        raise SettingsError(
+            "RESEND_API_KEY is not set, so Resend cannot be asked: set it, to a key with full access."
+        )
+    return Resend(
+        api_key=settings.resend_api_key.get_secret_value(), url=settings.resend_api_url.get_secret_value()
     )
 
 

@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -58,7 +59,7 @@ def uncertain(world: World, count: int = 1) -> list[UUID]:
 
 
 def outcomes(ended: Ended) -> dict[str, str]:
-    return {row["delivery_id"]: row["verdict"] for row in ended.json()["outcomes"]}
+    return {row["target"]: row["outcome"] for row in ended.json()["targets"]}
 
 
 class TestLooking:
@@ -101,6 +102,9 @@ class TestLooking:
             ["list", "--state", "lost"],
             ["show", "12"],
             ["retry"],
+            ["retry", "--all-matching", " "],
+            ["cancel", "--all-matching", "state:lost"],
+            ["cancel", "--all-matching", "state:missed", str(UUID(int=1))],
             ["resolve", str(UUID(int=1)), "--not-sent"],
             ["resolve", str(UUID(int=1)), *WHY],
             ["resolve", str(UUID(int=1)), *WHY, "--not-sent", "--sent", "re_1"],
@@ -135,8 +139,11 @@ class TestChanging:
         _, (gone_out,) = world.sent()
         ended = fixionmail("deliveries", "retry", late, gone_out, unknown, "--yes", "--json")
         assert ended.code == 3
-        assert outcomes(ended) == {str(late): "ok", str(gone_out): "refused", str(unknown): "gone"}
-        assert "1 of these may already have gone out" in ended.err
+        assert outcomes(ended) == {
+            str(late): "ok",
+            str(gone_out): "refused: it is sent",
+            str(unknown): "gone",
+        }
         assert world.state("scheduled_deliveries", late) == "pending"
         assert world.state("scheduled_deliveries", gone_out) == "sent"
         assert fixionmail("deliveries", "retry", late, "--yes").code == 0
@@ -149,8 +156,8 @@ class TestChanging:
         for verb in ("retry", "cancel"):
             ended = fixionmail("deliveries", verb, late)
             assert ended.code == 2
-            assert str(late)[:8] in ended.out
-            assert "1 delivery? Nobody is here to ask: say --yes." in ended.err
+            assert f"{late}: missed, " in ended.err
+            assert "1 in all? Nobody is here to ask: say --yes." in ended.err
         assert (world.state("scheduled_deliveries", late), world.audit()) == ("missed", [])
 
     @pytest.mark.parametrize(("answer", "code", "state"), [("n", 1, "missed"), ("y", 0, "pending")])
@@ -174,18 +181,40 @@ class TestChanging:
         finally:
             os.close(theirs)
             os.close(ours)
-        assert (done.returncode, "Send again 1 delivery? [y/N]" in done.stderr) == (code, True)
+        assert (done.returncode, "Retry: 1 in all? [y/N]" in done.stderr) == (code, True)
         assert world.state("scheduled_deliveries", late) == state
 
     def test_cancels_with_who_and_why_on_record(self, fixionmail: Fixionmail, world: World) -> None:
         (member,) = world.deliveries()
         ended = fixionmail("deliveries", "cancel", member, "--reason", "wrong story", "--yes")
         assert ended.code == 0
-        assert "is cancelled now" in ended.out
+        assert " ok" in ended.out
         (entry,) = world.audit("delivery cancelled")
         assert (entry["reason"], entry["target"]) == ("wrong story", str(member))
         assert entry["actor"]
         assert entry["host"]
+        assert [row["reason"] for row in world.audit("cancel-delivery")] == ["wrong story"]
+
+    def test_a_dry_run_says_what_would_be_done_and_does_nothing(
+        self, fixionmail: Fixionmail, world: World
+    ) -> None:
+        _, (sent,) = world.sent()
+        ended = fixionmail("deliveries", "retry", sent, "--dry-run", "--json")
+        assert (ended.code, ended.json()["action"], ended.json()["count"]) == (0, "retry-delivery", 1)
+        assert ended.json()["warnings"] == ["1 of these may have gone out already."]
+        assert ended.json()["command"] == f"fixionmail deliveries retry {sent}"
+        assert world.audit() == []
+
+    def test_is_done_to_all_that_match(self, fixionmail: Fixionmail, world: World) -> None:
+        late = {missed(world), missed(world)}
+        (waiting,) = world.deliveries()
+        every = ("deliveries", "retry", "--all-matching", "state:missed the lamp", "--yes", "--json")
+        ended = fixionmail(*every)
+        assert ended.code == 0
+        assert outcomes(ended) == {str(member): "ok" for member in late}
+        assert world.row("scheduled_deliveries", waiting)["generation"] == 1
+        again = fixionmail(*every)
+        assert (again.code, again.json()["total"]) == (0, 0)
 
 
 class TestResolving:
@@ -217,8 +246,9 @@ class TestResolving:
             ended = fixionmail(*resolve, RESEND_API_KEY=resend.api_key, RESEND_API_URL=resend.url)
             mail = resend.ledger.mails()[0].id
         assert ended.code == 3, ended
-        assert outcomes(ended) == {str(went_out): "ok", str(nowhere): "refused"}
-        assert "--not-sent" in ended.json()["outcomes"][1]["reason"]
+        assert outcomes(ended)[str(went_out)] == "ok"
+        assert outcomes(ended)[str(nowhere)].startswith("refused: none of the 1 mails")
+        assert "--not-sent" in outcomes(ended)[str(nowhere)]
         assert world.row("scheduled_deliveries", went_out)["provider_id"] == mail
         assert world.state("scheduled_deliveries", nowhere) == "uncertain"
 
@@ -229,9 +259,28 @@ class TestResolving:
             environment = {"RESEND_API_KEY": resend.api_key, "RESEND_API_URL": resend.url}
             nothing = fixionmail("deliveries", "resolve", "--from-provider", **environment)
             members = uncertain(world, 2)
-            all_of_them = fixionmail("deliveries", "resolve", "--from-provider", "--json", **environment)
+            every = ("deliveries", "resolve", "--from-provider", "--yes", "--json")
+            all_of_them = fixionmail(*every, **environment)
         assert (nothing.code, nothing.out) == (0, "There is nothing to change.\n")
         assert set(outcomes(all_of_them)) == set(map(str, members))
+
+    def test_tells_when_the_provider_shows_more_than_one_mail(
+        self, fixionmail: Fixionmail, world: World
+    ) -> None:
+        with ResendStandIn() as resend, Resend(api_key=resend.api_key, url=resend.url) as client:
+            (member,) = world.deliveries()
+            resend.faults.add(Fault.LOST_REPLY, match="POST")
+            sender = Sender(address="stories@example.com", base_url="https://example.com")
+            Post(line=world.line, mailer=client, sender=sender, holder="hand").send_due(seconds=20)
+            world.change("update mail_batches set due_at = due_at - interval '1 day'")
+            world.store.upkeep.reap(fence=world.lead("delivery"))
+            first = resend.ledger.mails()[0]
+            resend.ledger.record([replace(first, id="second", at=first.at + 60)])
+            resolve = ("deliveries", "resolve", member, "--from-provider", "--yes", "--json")
+            ended = fixionmail(*resolve, RESEND_API_KEY=resend.api_key, RESEND_API_URL=resend.url)
+        assert ended.code == 1
+        assert outcomes(ended) == {str(member): "recorded as sent, and it went out 2 times"}
+        assert world.state("scheduled_deliveries", member) == "sent"
 
     @pytest.mark.parametrize("words", [["--not-sent"], [str(UUID(int=1)), "--not-sent"]], ids=str)
     def test_by_word_of_the_operator_wants_ids_and_a_reason(

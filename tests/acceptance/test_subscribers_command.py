@@ -87,6 +87,19 @@ class TestOneSubscriber:
         assert shown["schema"] == 1
         assert (shown["subscriber"]["status"], shown["subscriber"]["deliveries"]) == ("active", [])
 
+    def test_is_suppressed_with_the_reason_on_record(self, fixionmail: Fixionmail) -> None:
+        fixionmail("add", *ADA)
+        suppress = ("suppress", "ada@example.com", "--reason", "complained by phone")
+        assert fixionmail(*suppress, "--dry-run").code == 0
+        asked = fixionmail(*suppress)
+        assert (asked.code, "Suppress: 1 in all? Nobody is here to ask: say --yes." in asked.err) == (2, True)
+        assert fixionmail("show", "ada@example.com", "--json").json()["subscriber"]["status"] == "active"
+        assert fixionmail(*suppress, "--yes", "--json").json()["outcomes"] == {"ok": 1}
+        shown = fixionmail("show", "ada@example.com", "--json").json()["subscriber"]
+        assert (shown["status"], shown["status_reason"]) == ("suppressed", "complained by phone")
+        assert fixionmail(*suppress, "--yes", "--json").json()["outcomes"] == {"already": 1}
+        assert fixionmail("suppress", "ada@example.com", "--yes").code == 2
+
     def test_is_told_in_words_when_the_first_story_comes(self, fixionmail: Fixionmail) -> None:
         ended = fixionmail("add", *ADA)
         assert ended.out.startswith("ada@example.com is added.\nThe next story is due 20")

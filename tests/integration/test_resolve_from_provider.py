@@ -17,7 +17,7 @@ from fixionmail.mail.resend import Resend, SentMail, SentPage
 from fixionmail.mail.send import Post
 from fixionmail.models.deliveries import DeliveryRecord
 from fixionmail.models.verdict import Verdict
-from fixionmail.ops.deliveries import REQUEST_SECONDS, Lookup, look_up, may_have_gone_out
+from fixionmail.ops.deliveries import REQUEST_SECONDS, Lookup, look_up
 from fixionmail.store import Store
 from tests.contract.store.world import World, now
 from tests.standins.faults import Fault
@@ -259,14 +259,3 @@ class TestTheSearch:
         resend.faults.add(Fault.LOST_REQUEST, match="GET")
         with pytest.raises(UnreachableError):
             look_up(client, records(world, members))
-
-
-class TestMayHaveGoneOut:
-    def test_what_was_begun_may_have_and_what_was_not_may_not(
-        self, world: World, resend: ResendStandIn, client: Resend
-    ) -> None:
-        (member,) = uncertain(world, resend, client, Fault.LOST_REQUEST)
-        _, (sealed,) = world.sealed()
-        (waiting,) = world.deliveries()
-        answers = [may_have_gone_out(record) for record in records(world, [member, waiting, sealed])]
-        assert answers == [True, False, False]

@@ -11,10 +11,14 @@ from fixionmail.subscribers.service import Operator
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """Who wants it, and why: what goes on record."""
+    """Who wants it, and why: what goes on record.
+
+    ``detail``: what an action needs beside its targets, such as the provider's id of a mail.
+    """
 
     operator: Operator
     reason: str
+    detail: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,111 +1,17 @@
-"""Actions on deliveries, subscribers, the mail line and the switches."""
+"""Actions on subscribers, the mail line, the switches and the database."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from uuid import UUID
 
-from fixionmail.errors import FixionMailError, InputError
-from fixionmail.mail.resend import Resend
-from fixionmail.models.deliveries import DeliveryChange, DeliveryRecord
-from fixionmail.ops.actions.action import Action, Change, Order, Seen, as_named
+from fixionmail.errors import FixionMailError
+from fixionmail.ops.actions.action import Action, Order, Seen, as_named
 from fixionmail.ops.actions.hands import Hands
-from fixionmail.ops.deliveries import look_up, may_have_gone_out
 from fixionmail.subscribers import service
 
-_GONE = Seen(state="", words="there is no such delivery")
-_MAYBE = " perhaps out"
 _DONE = ("ok", "already")
-
-
-def _look(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
-    return {target: _seen(hands.store.deliveries.show(_id(target))) for target in targets}
-
-
-def _id(target: str) -> UUID:
-    try:
-        return UUID(target)
-    except ValueError:
-        raise InputError(f"{target!r} is not the id of a delivery.") from None
-
-
-def _seen(record: DeliveryRecord | None) -> Seen:
-    if record is None:
-        return _GONE
-    row = record.delivery
-    state = row.state + (_MAYBE if may_have_gone_out(record) else "")
-    return Seen(state=state, words=f"{row.delivery_id}: {row.state}, {row.address}, {row.local_date}")
-
-
-def _maybe_out(hands: Hands, seen: Mapping[str, Seen]) -> Sequence[str]:
-    out = sum(each.state.endswith(_MAYBE) for each in seen.values())
-    return (f"{out} of these may have gone out already.",) if out else ()
-
-
-def _each(change: Callable[[Hands, UUID, str, Order], DeliveryChange]) -> Change:
-    """A change of many deliveries by a change of one."""
-
-    def changed(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
-        words = {}
-        for target, state in chunk.items():
-            if not state:
-                words[target] = "gone"
-                continue
-            made = change(hands, UUID(target), state.removesuffix(_MAYBE), order)
-            words[target] = made.verdict if made.verdict in _DONE else f"{made.verdict}: {made.reason}"
-        return words
-
-    return changed
-
-
-def _retry(hands: Hands, delivery: UUID, state: str, order: Order) -> DeliveryChange:
-    return hands.store.deliveries.retry(
-        delivery, seen_state=state, by=order.operator.name, host=order.operator.host, reason=order.reason
-    )
-
-
-def _cancel(hands: Hands, delivery: UUID, state: str, order: Order) -> DeliveryChange:
-    return hands.store.deliveries.cancel(
-        delivery, seen_state=state, by=order.operator.name, host=order.operator.host, reason=order.reason
-    )
-
-
-def _resolve(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
-    """Ask the provider what became of uncertain deliveries, and record those it sent; the others stay open."""
-    records = [record for target in chunk if (record := hands.store.deliveries.show(UUID(target)))]
-    uncertain = [record for record in records if record.delivery.state == "uncertain"]
-    with _provider(hands) as mails:
-        lookup = look_up(mails, uncertain)
-    words = dict.fromkeys(chunk, "not uncertain")
-    for record in uncertain:
-        delivery = record.delivery.delivery_id
-        evidence = lookup.found.get(delivery)
-        if evidence is None:
-            words[str(delivery)] = "not found at the provider: decide with fixionmail deliveries resolve"
-            continue
-        words[str(delivery)] = hands.store.deliveries.resolve_sent(
-            delivery,
-            seen_state="uncertain",
-            provider_id=evidence.provider_id,
-            sent_at=evidence.sent_at,
-            evidence=evidence.to_json(),
-            by=order.operator.name,
-            host=order.operator.host,
-            reason=order.reason,
-        ).verdict
-    return words
-
-
-def _provider(hands: Hands) -> Resend:
-    settings = hands.settings
-    if settings.resend_api_key is None:
-        raise InputError(
-            "RESEND_API_KEY is not set, so Resend cannot be asked: set it, to a key with full access."
-        )
-    return Resend(
-        api_key=settings.resend_api_key.get_secret_value(), url=settings.resend_api_url.get_secret_value()
-    )
 
 
 def _look_at_readers(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
@@ -117,7 +23,7 @@ def _look_at_readers(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]
 
 
 def _suppress(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
-    return {
+    words = {
         target: hands.store.subscribers.set_status(
             UUID(target),
             status="suppressed",
@@ -129,6 +35,7 @@ def _suppress(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[s
         )
         for target, state in chunk.items()
     }
+    return {target: "moved on" if word == "changed" else word for target, word in words.items()}
 
 
 def _switch(name: str, on: bool, hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
@@ -175,43 +82,12 @@ def _switch_action(name: str, label: str, switch: str, on: bool, words: str, com
 
 MAIL_ACTIONS = (
     Action(
-        name="retry-delivery",
-        label="Retry",
-        about="delivery",
-        look=_look,
-        change=_each(_retry),
-        warn=_maybe_out,
-        command="fixionmail deliveries retry {targets}",
-        done=_DONE,
-    ),
-    Action(
-        name="cancel-delivery",
-        label="Cancel",
-        about="delivery",
-        look=_look,
-        change=_each(_cancel),
-        warn=_maybe_out,
-        command="fixionmail deliveries cancel {targets}",
-        destructive=True,
-        done=_DONE,
-    ),
-    Action(
-        name="resolve-delivery",
-        label="Ask the provider",
-        about="delivery",
-        look=_look,
-        change=_resolve,
-        command="fixionmail deliveries resolve {targets} --from-provider",
-        chunk=100,
-        done=_DONE,
-    ),
-    Action(
         name="suppress",
         label="Suppress",
         about="subscriber",
         look=_look_at_readers,
         change=_suppress,
-        command="",
+        command="fixionmail subscribers suppress {targets}",
         destructive=True,
         done=_DONE,
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fixionmail.errors import InputError
 from fixionmail.ops.actions.action import Action
+from fixionmail.ops.actions.deliveries import DELIVERY_ACTIONS
 from fixionmail.ops.actions.jobs import JOB_ACTIONS
 from fixionmail.ops.actions.machine import MACHINE_ACTIONS
 from fixionmail.ops.actions.mail import MAIL_ACTIONS
@@ -11,7 +12,15 @@ from fixionmail.ops.actions.queues import QUEUE_ACTIONS
 from fixionmail.ops.actions.rows import ROW_ACTIONS
 
 ACTIONS = {
-    each.name: each for each in (*JOB_ACTIONS, *QUEUE_ACTIONS, *MAIL_ACTIONS, *MACHINE_ACTIONS, *ROW_ACTIONS)
+    each.name: each
+    for each in (
+        *JOB_ACTIONS,
+        *QUEUE_ACTIONS,
+        *DELIVERY_ACTIONS,
+        *MAIL_ACTIONS,
+        *MACHINE_ACTIONS,
+        *ROW_ACTIONS,
+    )
 }
 
 

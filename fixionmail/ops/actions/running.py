@@ -73,11 +73,15 @@ def run(
         raise InputError("Nothing is changed here: this was started with --read-only.")
     wanted = named(previewed.action)
     todo = list(previewed.seen.items())
-    paced = wanted.chunk > 1 and wanted.about in ("jobs", "redis") and hands.redis_url
+    paced = wanted.chunk > 1 and wanted.about in ("jobs", "redis") and hands.redis_url is not None
     away = _distance(hands) if paced else 0.0
     size = min(wanted.chunk, max(1, int(rate))) if rate else wanted.chunk
     work = _Work(
-        done=_place(cursor, len(todo)), size=size, away=away, largest=size if rate else LARGEST_CHUNK
+        done=_place(cursor, len(todo)),
+        size=size,
+        paced=paced,
+        away=away,
+        largest=size if rate else LARGEST_CHUNK,
     )
     try:
         while work.done < len(todo):
@@ -117,6 +121,8 @@ class _Work:
 
     done: int
     size: int
+    paced: bool
+    """The size follows from how long Redis is held up."""
     away: float
     """Seconds to the server and back."""
     largest: int
@@ -133,7 +139,7 @@ class _Work:
         self.under_way = tuple(chunk)
         words = wanted.change(hands, chunk, order)
         self.under_way = ()
-        if wanted.chunk > 1:
+        if self.paced:
             self._pace(time.monotonic() - began - self.away, len(chunk))
         self.done += len(chunk)
         self.outcomes.update(words.values())

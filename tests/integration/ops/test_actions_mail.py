@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -12,14 +14,15 @@ import pytest
 from redis import Redis
 from uuid_utils.compat import uuid7
 
-from fixionmail.errors import FixionMailError, InputError
+from fixionmail.errors import FixionMailError, InputError, SettingsError
 from fixionmail.models.mail import Outcome
 from fixionmail.ops import actions
 from fixionmail.ops.actions import Hands
 from fixionmail.settings import Settings
 from fixionmail.store import Store
+from fixionmail.store.transport import Transport
 from tests.contract.store.world import World
-from tests.integration.ops.acting import act, run
+from tests.integration.ops.acting import ORDER, act, run
 from tests.integration.worker.servers import RedisServer
 
 
@@ -39,6 +42,22 @@ def hands(
     )
     with closing(Hands(redis_url=server.url, store=lambda: direct_store, settings=settings)) as opened:
         yield opened
+
+
+@dataclass
+class Counted:
+    """A road to the database that knows what was called."""
+
+    inner: Transport
+    name: str = "counted"
+    calls: list[str] = field(default_factory=list)
+
+    def call(self, function: str, arguments: Mapping[str, Any]) -> Any:
+        self.calls.append(function)
+        return self.inner.call(function, arguments)
+
+    def close(self) -> None:
+        """The inner one stays open."""
 
 
 def missed(world: World) -> UUID:
@@ -72,7 +91,7 @@ class TestDeliveries:
         previewed = actions.preview(hands, "cancel-delivery", (str(member),))
         assert previewed.warnings == ()
         world.change("update scheduled_deliveries set state = 'missed', reason = 'late'")
-        assert not run(hands, previewed)[str(member)].startswith("ok")
+        assert run(hands, previewed)[str(member)] == "moved on: it has become missed"
         assert world.state("scheduled_deliveries", member) == "missed"
 
     def test_what_waits_is_cancelled_and_the_second_time_nothing_changes(
@@ -93,14 +112,33 @@ class TestDeliveries:
             str(late): "ok",
         }
 
+    def test_what_an_operator_knows_of_uncertain_ones_is_recorded(self, hands: Hands, world: World) -> None:
+        out, back = uncertain(world), uncertain(world)
+        previewed = actions.preview(hands, "resolve-sent", (str(out),))
+        order = replace(ORDER, detail="re_7")
+        assert [step.details for step in actions.run(hands, previewed, order)] == [((str(out), "ok"),)]
+        assert world.row("scheduled_deliveries", out)["provider_id"] == "re_7"
+        previewed = actions.preview(hands, "resolve-not-sent", (str(back),))
+        assert "a second time" in previewed.warnings[0]
+        assert run(hands, previewed) == {str(back): "ok"}
+        assert world.state("scheduled_deliveries", back) == "missed"
+
+    def test_many_are_previewed_by_few_calls(self, hands: Hands, world: World, direct_store: Store) -> None:
+        members = [str(member) for member in world.deliveries(3)]
+        with closing(Counted(direct_store.transport)) as counted:
+            watched = Hands(redis_url=None, store=lambda: Store.over(counted))
+            previewed = actions.preview(watched, "cancel-delivery", members)
+        assert (previewed.count, counted.calls) == (3, ["look_at_deliveries_v1"])
+        assert "The Lamp" in previewed.samples[0]
+
     def test_what_is_no_id_is_refused(self, hands: Hands) -> None:
         with pytest.raises(InputError, match="'12' is not the id of a delivery"):
             actions.preview(hands, "retry-delivery", ("12",))
 
     def test_without_a_key_the_provider_is_not_asked(self, hands: Hands, world: World) -> None:
         member = uncertain(world)
-        with pytest.raises(InputError, match="RESEND_API_KEY is not set"):
-            act(hands, "resolve-delivery", str(member))
+        with pytest.raises(SettingsError, match="RESEND_API_KEY is not set"):
+            actions.preview(hands, "resolve-delivery", (str(member),))
         assert world.state("scheduled_deliveries", member) == "uncertain"
 
 
@@ -116,7 +154,7 @@ class TestSubscribers:
         (user,) = world.subscribe()
         previewed = actions.preview(hands, "suppress", (str(user),))
         world.change("update users set status = 'paused'")
-        assert run(hands, previewed)[str(user)] not in ("ok", "already")
+        assert run(hands, previewed)[str(user)] == "moved on"
         assert world.row("users", user)["status"] == "paused"
 
     def test_who_is_unknown_is_told(self, hands: Hands) -> None:
