@@ -17,7 +17,6 @@ from fixionmail.store.operations import Operations
 from fixionmail.store.repairs import Repairs
 from fixionmail.store.subscribers import Subscribers
 from fixionmail.store.transport import CALL_TIMEOUT_SECONDS, Caller, Transport
-from fixionmail.store.upkeep import Upkeep
 from fixionmail.store.writing import Writing
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ class Store:
     deliveries: Deliveries
     subscribers: Subscribers
     incoming: Incoming
-    upkeep: Upkeep
     writing: Writing
     operations: Operations
     repairs: Repairs
@@ -60,7 +58,6 @@ class Store:
             deliveries=Deliveries(call),
             subscribers=Subscribers(call),
             incoming=Incoming(call),
-            upkeep=Upkeep(call),
             writing=Writing(call),
             operations=Operations(call),
             repairs=Repairs(call),

@@ -79,13 +79,6 @@ class StoryJobs:
             steps=tuple(FinishedStep(**step) for step in row["steps"]),
         )
 
-    def extend(self, job_id: UUID, *, token: int, lease_seconds: float, step: str, percent: int) -> Verdict:
-        """Keep the claim and report progress: OK or STALE."""
-        row = self._call(
-            "extend_story_job_v1", job=job_id, token=token, lease_s=lease_seconds, step=step, percent=percent
-        )
-        return Verdict(row["verdict"])
-
     def extend_all(
         self, claims: Sequence[tuple[UUID, int, str, int]], *, lease_seconds: float
     ) -> frozenset[UUID]:

@@ -1,4 +1,4 @@
-"""The whole database at one look, for those who operate it."""
+"""The whole database at one look, for those who operate it, and what they do by hand, on record."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 from uuid import UUID
 
 from fixionmail.models.jobs import StoryJobRow
-from fixionmail.models.operations import OperationsRow, Witness
+from fixionmail.models.operations import LeaderRow, LineRow, OperationsRow, ProcessRow, SwitchRow, Witness
 from fixionmail.store.deliveries import duplicate_finding
 from fixionmail.store.transport import Caller, instant
-from fixionmail.store.upkeep import leader_row, line_row, process_row, switch_row
 
 LEAD = timedelta(minutes=30)
 """How long before its delivery a story is planned, unless the settings say otherwise."""
@@ -42,10 +41,10 @@ class Operations:
             deliveries=row["counts"].get("delivery", {}),
             users=row["users"].get("subscriber", {}),
             zones=row["users"].get("zone", {}),
-            leaders=tuple(leader_row(r) for r in row["leases"]),
-            processes=tuple(process_row(r) for r in row["processes"]),
-            switches=tuple(switch_row(r) for r in mail["switches"]),
-            lines=tuple(line_row(r) for r in mail["lines"]),
+            leaders=tuple(_leader_row(r) for r in row["leases"]),
+            processes=tuple(_process_row(r) for r in row["processes"]),
+            switches=tuple(_switch_row(r) for r in mail["switches"]),
+            lines=tuple(_line_row(r) for r in mail["lines"]),
             due=mail["due"],
             sending=mail["sending"],
             uncertain=mail["uncertain"],
@@ -67,6 +66,20 @@ class Operations:
             size_bytes=server["size"],
             connections=server["connections"],
             max_connections=server["max_connections"],
+        )
+
+    def record_audit(
+        self, *, actor: str, host: str, action: str, target: str, reason: str, result: Mapping[str, Any]
+    ) -> None:
+        """Put a person's action on record."""
+        self._call(
+            "record_audit_v1",
+            actor=actor,
+            host=host,
+            action=action,
+            target=target,
+            reason=reason,
+            result=result,
         )
 
     def waiting_jobs(self, *, limit: int = 5000) -> tuple[UUID, ...]:
@@ -135,3 +148,49 @@ def _by_kind(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Witness, ...]
         witness = Witness(subject=row["subject"], detail=row["detail"], at=instant(row["at"]))
         kinds.setdefault(row["kind"], []).append(witness)
     return {kind: tuple(found) for kind, found in kinds.items()}
+
+
+def _leader_row(row: dict[str, Any]) -> LeaderRow:
+    """A lease as the database tells of it."""
+    return LeaderRow(
+        name=row["name"],
+        holder=row["holder"] or "",
+        fence=row["fence"],
+        held=row["held"],
+        acquired_at=datetime.fromisoformat(row["acquired_at"]),
+        info=row["info"],
+    )
+
+
+def _process_row(row: dict[str, Any]) -> ProcessRow:
+    """A heartbeat as the database tells of it."""
+    return ProcessRow(
+        process=row["process"],
+        kind=row["kind"],
+        host=row["host"],
+        pid=row["pid"],
+        version=row["version"],
+        started_at=datetime.fromisoformat(row["started_at"]),
+        silent_seconds=row["silent_s"],
+        info=row["info"],
+    )
+
+
+def _switch_row(row: dict[str, Any]) -> SwitchRow:
+    """A switch as the database tells of it."""
+    return SwitchRow(
+        name=row["name"],
+        set_by=row["set_by"],
+        reason=row["reason"],
+        set_at=datetime.fromisoformat(row["set_at"]),
+    )
+
+
+def _line_row(row: dict[str, Any]) -> LineRow:
+    """A send line as the database tells of it."""
+    return LineRow(
+        name=row["name"],
+        rate=row["rate"],
+        paused_until=instant(row["paused_until"]),
+        paused_reason=row["paused_reason"] or "",
+    )

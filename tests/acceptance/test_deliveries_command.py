@@ -240,7 +240,7 @@ class TestResolving:
             sender = Sender(address="stories@example.com", base_url="https://example.com")
             Post(line=world.line, mailer=client, sender=sender, holder="hand").send_due(seconds=20)
             world.change("update mail_batches set due_at = due_at - interval '1 day'")
-            world.store.upkeep.reap(fence=world.lead("delivery"))
+            world.tick()
             (nowhere,) = uncertain(world)
             resolve = ("deliveries", "resolve", went_out, nowhere, "--from-provider", *WHY, "--yes", "--json")
             ended = fixionmail(*resolve, RESEND_API_KEY=resend.api_key, RESEND_API_URL=resend.url)
@@ -273,7 +273,7 @@ class TestResolving:
             sender = Sender(address="stories@example.com", base_url="https://example.com")
             Post(line=world.line, mailer=client, sender=sender, holder="hand").send_due(seconds=20)
             world.change("update mail_batches set due_at = due_at - interval '1 day'")
-            world.store.upkeep.reap(fence=world.lead("delivery"))
+            world.tick()
             first = resend.ledger.mails()[0]
             resend.ledger.record([replace(first, id="second", at=first.at + 60)])
             resolve = ("deliveries", "resolve", member, "--from-provider", "--yes", "--json")

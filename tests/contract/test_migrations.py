@@ -86,7 +86,7 @@ class TestMigrating:
         migrations.migrate(empty_database)
         assert "users" in run(empty_database, OBJECTS)
         with closing(Store.over(DirectTransport(empty_database, 1))) as store:
-            assert store.upkeep.fold_counters() == 0
+            assert store.operations.waiting_jobs() == ()
 
 
 class TestAMigrationThatFails:

@@ -84,7 +84,7 @@ class TestDrill7:
         assert (finding.drill, finding.subjects) == (7, (str(job),))
         assert "worker@mill:77:abc held it, attempt 1, step claimed, lapsed" in finding.evidence[0]
         assert finding.cures[0].automatic
-        world.store.upkeep.reap(fence=world.lead("delivery"))
+        world.tick()
         assert "job-lease-lapsed" not in deployment.findings()
         assert world.state("story_jobs", job) == "pending"
 

@@ -143,7 +143,7 @@ def test_14_a_mail_that_went_out_unheard_of_is_found_at_the_provider_and_recorde
         until(lambda: sender.world.column("select state from mail_batches") == ["ambiguous"], "the loss", 30)
     provider.faults.clear()
     sender.world.change("update mail_batches set first_used_at = first_used_at - interval '24 hours'")
-    sender.world.store.upkeep.reap(fence=sender.world.lead("delivery"))
+    sender.world.tick()
     seen = sender.findings()["delivery-uncertain"]
     assert (seen.drill, seen.harm, seen.subjects) == (14, Harm.LOST, (str(member),))
     assert sender.cure(seen, "resolve-delivery") == {"ok": 1}

@@ -45,7 +45,7 @@ class TestDrill14:
         finding = deployment.findings()["delivery-stuck"]
         assert (finding.drill, finding.subjects) == (14, (str(member),))
         assert f"batch {batch} is sending after 1 attempts" in finding.evidence[0]
-        world.store.upkeep.reap(fence=world.lead("delivery"))
+        world.tick()
         assert f"batch {batch} is ambiguous" in deployment.findings()["delivery-stuck"].evidence[0]
         token = world.begin(batch).token
         world.settle(batch, token, Outcome.ACCEPTED, ids=("one",))

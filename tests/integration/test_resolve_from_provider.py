@@ -58,7 +58,7 @@ def uncertain(
     send(world, client)
     resend.faults.clear()
     world.change("update mail_batches set due_at = due_at - interval '1 day' where settled_at is null")
-    world.store.upkeep.reap(fence=world.lead("delivery"))
+    world.tick()
     assert {world.state("scheduled_deliveries", member) for member in members} == {"uncertain"}
     return members
 

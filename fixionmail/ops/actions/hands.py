@@ -107,7 +107,7 @@ class Hands:
         """Put an action on record: in the database, or in a file of this machine when there is none or it is away."""
         if self._store is not None:
             with suppress(FixionMailError):
-                self._store().upkeep.record_audit(
+                self._store().operations.record_audit(
                     actor=operator.name,
                     host=operator.host,
                     action=action,

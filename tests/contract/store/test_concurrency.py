@@ -137,5 +137,6 @@ class TestLeaders:
 
     def test_counters_folded_by_several_add_up(self, world: World) -> None:
         world.jobs(30)
-        at_once(HANDS, lambda _: world.store.upkeep.fold_counters())
+        fence = world.lead("delivery")
+        at_once(HANDS, lambda _: world.line.tick(fence=fence, max_size=1))
         assert world.value("select sum(n) from counter_base where state = 'pending'") == 30

@@ -252,10 +252,10 @@ class TestShow:
         batch, (member,) = uncertain(world)
         resolve_not_sent(world, member)
         record = shown(world, member)
-        world.store.upkeep.record_audit(
+        world.store.operations.record_audit(
             actor="ada", host="desk", action="job noted", target=str(record.job_id), reason="r", result={}
         )
-        world.store.upkeep.record_audit(
+        world.store.operations.record_audit(
             actor="ada", host="desk", action="other", target=str(uuid7()), reason="r", result={}
         )
         audit = shown(world, member).audit
@@ -770,7 +770,7 @@ class TestDuplicates:
     ) -> None:
         _, (member,) = world.sent()
         assert self.found(world, scan=False) == []
-        world.store.upkeep.record_audit(
+        world.store.operations.record_audit(
             actor="settle", host="", action="sent twice", target=str(member), reason="", result={}
         )
         long_ago = TODAY - timedelta(days=9999)

@@ -97,7 +97,7 @@ class TestAStaleFence:
         batch, _, _ = world.draft()
         world.lapse(batch)
         fence = world.lead("delivery")
-        assert world.store.upkeep.reap(fence=fence - 1) == {}
+        assert world.line.tick(fence=fence - 1, max_size=1).repairs == {}
         assert world.state("mail_batches", batch) == "draft"
 
     def test_a_lapsed_lease_is_as_stale_as_one_that_passed_on(self, world: World) -> None:
@@ -105,7 +105,7 @@ class TestAStaleFence:
         world.change("update leases set expires_at = clock_timestamp()")
         batch, _, _ = world.draft()
         world.lapse(batch)
-        assert world.store.upkeep.reap(fence=fence) == {}
+        assert world.line.tick(fence=fence, max_size=1).repairs == {}
 
 
 class TestHeartbeats:
@@ -140,7 +140,7 @@ class TestHeartbeats:
         self.beat(world, "long gone", {})
         world.change("update heartbeats set seen_at = seen_at - interval '25 hours'")
         self.beat(world, "alive", {})
-        assert world.store.upkeep.sweep_heartbeats() == 1
+        world.tick()
         assert [p.process for p in world.store.operations.snapshot(TODAY).processes] == ["alive"]
 
 
@@ -189,7 +189,7 @@ class TestSwitches:
 
 
 def test_a_persons_action_is_put_on_record(world: World) -> None:
-    world.store.upkeep.record_audit(
+    world.store.operations.record_audit(
         actor="ana", host="h", action="look", target="t", reason="because", result={"n": [1, "\u2603"]}
     )
     (row,) = world.audit()

@@ -81,7 +81,7 @@ class TestCounts:
     def test_stay_as_they_are_when_they_are_added_up(self, world: World) -> None:
         world.sent(3)
         before = seen(world)
-        world.store.upkeep.fold_counters()
+        world.tick()
         assert world.value("select count(*) from counter_delta") == 0
         after = seen(world)
         assert (after.jobs, after.deliveries) == (before.jobs, before.deliveries)
@@ -129,7 +129,7 @@ class TestCounts:
         assert seen(world).zones == {"Europe/Lisbon": 2}
         world.change("update users set status = 'paused', timezone = 'Asia/Tokyo' where id = %s", first)
         world.change("update users set credits = 7")
-        world.store.upkeep.fold_counters()
+        world.tick()
         assert seen(world).users == {"active": 1, "paused": 1}
         assert seen(world).zones == {"Europe/Lisbon": 1, "Asia/Tokyo": 1}
         world.change("delete from subscriber_schedule")

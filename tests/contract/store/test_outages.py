@@ -93,12 +93,12 @@ class TestReachingSupabase:
         url = f"http://127.0.0.1:{silent_port()}"
         with closing(Store.over(RpcTransport(url, lambda: key, 1), patience_seconds=0)) as store:
             with pytest.raises(DatabaseUnreachableError, match=f"Supabase at {url} does not answer") as told:
-                store.upkeep.fold_counters()
+                store.operations.waiting_jobs()
             assert "S3cret" not in str(told.value)
 
     def test_an_error_page_is_tried_again(self, api: PostgrestStandIn, api_store: Store) -> None:
         api.faults.add(Fault.BAD_STATUS, status=502, times=2)
-        assert api_store.upkeep.fold_counters() == 0
+        assert api_store.operations.waiting_jobs() == ()
         assert api.faults.struck() == {Fault.BAD_STATUS: 2}
 
     def test_error_pages_without_end_are_an_outage(self, api: PostgrestStandIn) -> None:
@@ -109,7 +109,7 @@ class TestReachingSupabase:
             ) as store,
             pytest.raises(DatabaseUnreachableError, match="503"),
         ):
-            store.upkeep.fold_counters()
+            store.operations.waiting_jobs()
         assert api.faults.struck()[Fault.BAD_STATUS] > 1
 
     @pytest.mark.parametrize(
@@ -124,24 +124,24 @@ class TestReachingSupabase:
     def test_a_key_that_has_expired_is_read_again(self, api: PostgrestStandIn) -> None:
         keys = [api.keys.issue("service_role", seconds=60), api.keys.issue("service_role", seconds=86_400)]
         with closing(Store.over(RpcTransport(api.url, lambda: keys.pop(0), 1))) as store:
-            store.upkeep.fold_counters()
+            store.operations.waiting_jobs()
             api.clock.advance(3_600)
-            store.upkeep.fold_counters()
+            store.operations.waiting_jobs()
         assert keys == []
 
     @pytest.mark.parametrize("kind", ["service_key", "secret_key"])
     def test_a_key_that_was_replaced_is_read_again(self, api: PostgrestStandIn, kind: str) -> None:
         with closing(Store.over(RpcTransport(api.url, lambda: getattr(api, kind), 1))) as store:
-            store.upkeep.fold_counters()
+            store.operations.waiting_jobs()
             api.rotate_keys()
-            store.upkeep.fold_counters()
+            store.operations.waiting_jobs()
 
     def test_when_there_is_no_other_key_the_refusal_is_said_in_words(self, api: PostgrestStandIn) -> None:
         key = api.service_key
         with closing(Store.over(RpcTransport(api.url, lambda: key, 1))) as store:
             api.rotate_keys()
             with pytest.raises(DatabaseRefusedError, match=r"Invalid API key\. Check SUPABASE_SERVICE_KEY"):
-                store.upkeep.fold_counters()
+                store.operations.waiting_jobs()
 
     def test_a_statement_that_takes_too_long_is_an_outage(
         self, api: PostgrestStandIn, shared_database: str
@@ -247,7 +247,7 @@ class TestSessionsThatEnd:
             store = Store.over(transport, patience_seconds=0.3)
             started = time.monotonic()
             with pytest.raises(DatabaseUnreachableError):
-                store.upkeep.fold_counters()
+                store.operations.waiting_jobs()
             assert time.monotonic() - started < 2
             assert transport.calls > 1
 

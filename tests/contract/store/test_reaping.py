@@ -10,7 +10,7 @@ from tests.contract.store.world import World
 
 
 def reap(world: World, limit: int = 100) -> dict[str, int]:
-    return world.store.upkeep.reap(fence=world.lead("delivery"), limit=limit)
+    return dict(world.tick(limit))
 
 
 def repairs(world: World) -> list[tuple[str, str]]:

@@ -57,7 +57,7 @@ class TestAccepted:
     def test_of_a_hand_that_was_given_up_still_counts_while_nobody_else_has_begun(self, world: World) -> None:
         batch, token, (member,) = world.sending()
         world.lapse(batch)
-        world.store.upkeep.reap(fence=world.lead("delivery"))
+        world.tick()
         assert world.state("mail_batches", batch) == "ambiguous"
         assert world.settle(batch, token, Outcome.ACCEPTED, ids=("x",)) is Verdict.OK
         assert world.state("scheduled_deliveries", member) == "sent"
@@ -297,6 +297,6 @@ class TestWhatIsNoLongerOurs:
     def test_a_late_answer_without_a_result_does_not_disturb_a_batch_taken_back(self, world: World) -> None:
         batch, token, _ = world.sending()
         world.lapse(batch)
-        world.store.upkeep.reap(fence=world.lead("delivery"))
+        world.tick()
         assert world.settle(batch, token, Outcome.REFUSED, error="bad") is Verdict.STALE
         assert world.state("mail_batches", batch) == "ambiguous"

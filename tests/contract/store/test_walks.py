@@ -147,10 +147,10 @@ class Walk:
             self._world.change(f"update {table} set send_until = clock_timestamp() where random() < 0.05")
 
     def _reap(self) -> None:
-        self._world.store.upkeep.reap(fence=self._world.lead("delivery"))
+        self._world.tick()
 
     def _fold(self) -> None:
-        self._world.store.upkeep.fold_counters()
+        self._world.tick()
 
     def _delete(self) -> None:
         self._world.change("delete from mail_batch_items where delivery_id = (select min(id::text)::uuid from"

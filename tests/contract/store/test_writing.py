@@ -137,16 +137,18 @@ class TestClaiming:
 
 
 class TestExtending:
-    def extend(self, world: World, job: UUID, token: int) -> Verdict:
-        return world.store.jobs.extend(job, token=token, lease_seconds=600, step="drafting", percent=40)
+    def stale(self, world: World, *claims: tuple[UUID, int]) -> frozenset[UUID]:
+        """Those of the claims that could not be kept."""
+        told = [(job, token, "drafting", 40) for job, token in claims]
+        return world.store.jobs.extend_all(told, lease_seconds=600)
 
-    def test_keeps_the_claim_and_reports_progress(self, world: World) -> None:
-        job = world.job()
-        token = world.claimed(job)
-        assert self.extend(world, job, token) is Verdict.OK
-        row = world.row("story_jobs", job)
-        assert (row["step"], row["percent"]) == ("drafting", 40)
-        assert (row["lease_expires_at"] - now()).total_seconds() > 500
+    def test_keeps_the_claims_and_reports_progress(self, world: World) -> None:
+        claims = [(job, world.claimed(job)) for job in world.jobs(2)]
+        assert self.stale(world, *claims) == frozenset()
+        for job, _ in claims:
+            row = world.row("story_jobs", job)
+            assert (row["step"], row["percent"]) == ("drafting", 40)
+            assert (row["lease_expires_at"] - now()).total_seconds() > 500
 
     @pytest.mark.parametrize("spoil", ["token", "lapsed", "completed", "gone"])
     def test_what_is_no_longer_ours_is_stale(self, world: World, spoil: str) -> None:
@@ -161,7 +163,9 @@ class TestExtending:
                 world.complete(job, token)
             case "gone":
                 job = uuid7()
-        assert self.extend(world, job, token) is Verdict.STALE
+        other = world.job()
+        assert self.stale(world, (job, token), (other, world.claimed(other))) == {job}
+        assert world.row("story_jobs", other)["step"] == "drafting"
 
 
 class TestCompleting:

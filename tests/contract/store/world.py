@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -143,6 +144,10 @@ class World:
             story=STORY,
             charge=charge,
         )
+
+    def tick(self, limit: int = 1000) -> Mapping[str, int]:
+        """A tick of the delivery leader; what it repaired, at most so many of each kind."""
+        return self.line.tick(fence=self.lead("delivery"), max_size=100, limit=limit).repairs
 
     def lapse(self, job: UUID) -> None:
         """The lease of a job or a batch is over."""
