@@ -15,6 +15,7 @@ from typing import Protocol
 from fixionmail.ops.views.deliveries import DeliveryDetail
 from fixionmail.ops.views.findings import Finding, Preview, Progress
 from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage
+from fixionmail.ops.views.redis import ClientCost
 from fixionmail.ops.views.section import Target
 from fixionmail.ops.views.snapshot import Snapshot
 
@@ -80,12 +81,31 @@ class LogTail:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckRow:
-    """One check of the doctor. ``state``: ok, note, risk, bad or skipped."""
+    """A check of the doctor, or something that one found.
+
+    Attributes:
+        name: what it is about.
+        state: ok, note, risk, bad or skipped.
+        check: the check whose finding it is; empty for a check itself.
+        at: when it was examined.
+    """
 
     name: str
     state: str
     words: str
     fix: str = ""
+    check: str = ""
+    at: datetime | None = None
+
+    @property
+    def of(self) -> str:
+        """The check that it belongs to."""
+        return self.check or self.name
+
+    @property
+    def key(self) -> str:
+        """Names the row from one examination to the next."""
+        return f"{self.check}:{self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,8 +170,12 @@ class Deck(Protocol):
         """Look at every key and row for what does not fit together."""
         ...
 
-    def doctor(self) -> Iterator[CheckRow]:
-        """Run every check, and tell of each as it ends."""
+    def doctor(self, deep: bool) -> Iterator[CheckRow]:
+        """Examine, with ``deep`` also what takes long or asks others, and tell what each check came to."""
+        ...
+
+    def commands(self) -> tuple[ClientCost, ...]:
+        """Who sends Redis how many commands, who costs most first; empty where nobody counts."""
         ...
 
     def preview(self, action: str, targets: tuple[str, ...]) -> Preview:

@@ -25,6 +25,7 @@ from fixionmail.ops import audit as audits
 from fixionmail.ops import checks, delivery_detail, failures, filters, machine, pages, search, why
 from fixionmail.ops.actions import Hands
 from fixionmail.ops.audit_database import database_side
+from fixionmail.ops.clients import ClientCounts
 from fixionmail.ops.doctor import Doctor
 from fixionmail.ops.history import History
 from fixionmail.ops.rows import STATES
@@ -33,6 +34,7 @@ from fixionmail.ops.target import redis_url_of
 from fixionmail.ops.views.deliveries import DeliveryDetail
 from fixionmail.ops.views.findings import Finding, Harm, Preview, Progress
 from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage, JobRow
+from fixionmail.ops.views.redis import ClientCost
 from fixionmail.ops.views.section import Target
 from fixionmail.ops.views.snapshot import Snapshot
 from fixionmail.processes.fleet import Fleet, ProcessLook
@@ -73,6 +75,7 @@ class LiveDeck:
         self._logs: dict[str, LogReader] = {}
         self._last: dict[str, Delivery] = {}
         self._earlier: list[Snapshot] = []
+        self._counts: ClientCounts | None = None
 
     @property
     def target(self) -> Target:
@@ -187,21 +190,35 @@ class LiveDeck:
                 finished=step.finished,
             )
 
-    def doctor(self) -> Iterator[CheckRow]:
-        """The whole examination; of a Redis alone, the checks of a look."""
+    def doctor(self, deep: bool) -> Iterator[CheckRow]:
+        """The examination of the settings' deployment; of a Redis alone, the checks of a look."""
+        now = datetime.now(UTC)
         if self._observer.has_database:
-            report = Doctor().examine()
+            report = Doctor(deep=deep).examine()
             for check in report.checks:
-                yield CheckRow(name=check.name, state=_CHECK_STATES[check.state], words=check.words)
-            yield from map(_finding_row, report.findings)
+                state = _CHECK_STATES[check.state]
+                yield CheckRow(name=check.name, state=state, words=check.words, at=now)
+            for finding in report.findings:
+                yield _finding_row(finding, report.found_by[finding.key], now)
         else:
             snapshot = self._observer.look()
             yield CheckRow(
                 name="redis",
                 state="ok" if snapshot.redis.ok else "bad",
                 words=snapshot.redis.error or "answers",
+                at=now,
             )
-            yield from map(_finding_row, checks.find(snapshot))
+            for finding in checks.find(snapshot):
+                yield _finding_row(finding, "redis", now)
+
+    def commands(self) -> tuple[ClientCost, ...]:
+        """One command; where the server does not count, what our processes report."""
+        if not self.target.redis:
+            return ()
+        if self._counts is None:
+            self._counts = ClientCounts(self._observer.reader, self._fleet)
+        processes = self._earlier[-1].processes.value if self._earlier else None
+        return self._counts.look(processes or (), datetime.now(UTC))
 
     def preview(self, action: str, targets: tuple[str, ...]) -> Preview:
         """What an action would touch."""
@@ -234,10 +251,12 @@ class LiveDeck:
         self._observer.close()
 
 
-def _finding_row(finding: Finding) -> CheckRow:
+def _finding_row(finding: Finding, check: str, now: datetime) -> CheckRow:
     state = "bad" if finding.harm >= Harm.LATE else "risk" if finding.harm >= Harm.RISK else "note"
     fixes = [cure.command or cure.label for cure in finding.cures]
-    return CheckRow(name=finding.kind, state=state, words=finding.title, fix=fixes[0] if fixes else "")
+    fix = fixes[0] if fixes else ""
+    name = " ".join((finding.kind, *finding.subjects[:1]))
+    return CheckRow(name=name, state=state, words=finding.title, fix=fix, check=check, at=now)
 
 
 def open_deck(redis_url: str | None, settings: Settings, *, prefix: str, read_only: bool) -> LiveDeck:

@@ -50,7 +50,14 @@ class AuditWanted(Message):
 
 @dataclass
 class DoctorWanted(Message):
-    """All checks, now."""
+    """The checks, now; ``deep``: also those that take long or ask others."""
+
+    deep: bool = False
+
+
+@dataclass
+class CommandsWanted(Message):
+    """Who sends Redis how many commands."""
 
 
 @dataclass

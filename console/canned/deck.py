@@ -23,6 +23,7 @@ from fixionmail.errors import InputError
 from fixionmail.ops.views.deliveries import DeliveryDetail
 from fixionmail.ops.views.findings import Finding, Preview, Progress
 from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage, JobRow
+from fixionmail.ops.views.redis import ClientCost
 from fixionmail.ops.views.section import Target
 from fixionmail.ops.views.snapshot import Snapshot
 
@@ -136,9 +137,9 @@ class CannedDeck:
             )
             self._work()
 
-    def doctor(self) -> Iterator[CheckRow]:
+    def doctor(self, deep: bool) -> Iterator[CheckRow]:
         """Every check of the pretended deployment."""
-        risky = self.world.troubled and "policy" not in self.world.cured
+        now, risky = self.now(), self.world.troubled and "policy" not in self.world.cured
         fine = ("settings", "Redis answers", "Redis layout", "Postgres answers", "migrations", "clocks agree")
         words = (
             "all are right",
@@ -149,16 +150,35 @@ class CannedDeck:
             "within 20 ms",
         )
         for name, said in zip(fine, words, strict=True):
-            yield CheckRow(name=name, state="ok", words=said)
+            yield CheckRow(name=name, state="ok", words=said, at=now)
             self._work()
         yield CheckRow(
             name="eviction policy",
             state="risk" if risky else "ok",
             words="allkeys-lru may drop queue keys" if risky else "noeviction",
             fix="redis-cli CONFIG SET maxmemory-policy noeviction" if risky else "",
+            at=now,
         )
-        yield CheckRow(name="mail provider", state="note", words="no RESEND_API_KEY: mail goes to the outbox")
-        yield CheckRow(name="disk space", state="ok", words="212 GB free under .fixionmail")
+        if deep:
+            outbox = "no RESEND_API_KEY: mail goes to the outbox"
+            yield CheckRow(name="mail provider", state="note", words=outbox, at=now)
+        yield CheckRow(name="disk space", state="ok", words="212 GB free under .fixionmail", at=now)
+
+    def commands(self) -> tuple[ClientCost, ...]:
+        """What each pretended client costs."""
+        t = unix(self.now())
+        clients = (
+            ("worker-1", 4, 61.0),
+            ("worker-2", 4, 58.0),
+            ("this console", 1, 30.0),
+            ("scheduler-1", 1, 1.2),
+        )
+        return tuple(
+            ClientCost(
+                name=name, connections=links, commands=int(rate * 384), per_minute=rate + noise(name, int(t))
+            )
+            for name, links, rate in clients
+        )
 
     def preview(self, action: str, targets: tuple[str, ...]) -> Preview:
         """What an action would touch."""

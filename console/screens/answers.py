@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from textual.screen import Screen
 
-from console.feed import CheckRow
 from console.messages import (
     AuditWanted,
+    CommandsWanted,
     DeliveriesWanted,
     DeliveryOpened,
     DoctorWanted,
@@ -131,13 +131,12 @@ class Answers(Screen[None]):
     def on_doctor_wanted(self, wanted: DoctorWanted) -> None:
         """Every check, as it ends."""
         app, view = self.console_app, self.query_one(Health)
-        names: set[str] = set()
+        app.ask_all("doctor", lambda: app.deck.doctor(wanted.deep), view.add_check, view.end_checks)
 
-        def show(check: CheckRow) -> None:
-            names.add(check.name)
-            view.add_check(check)
-
-        app.ask_all("doctor", app.deck.doctor, show, lambda words: view.end_checks(frozenset(names), words))
+    def on_commands_wanted(self, wanted: CommandsWanted) -> None:
+        """Who costs how much."""
+        app, view = self.console_app, self.query_one(Health)
+        app.ask("commands", app.deck.commands, view.set_costs, view.set_costs_error)
 
     def on_history_wanted(self, wanted: HistoryWanted) -> None:
         """The curve of a series; without one there is none."""

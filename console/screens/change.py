@@ -22,7 +22,7 @@ from fixionmail.ops.views.findings import Preview, Progress
 SAMPLES = 5
 BAR = 40
 GROUP = "change"
-FINE = ("done", "asked", "already", "requeued", "removed", "put back", "kept", "sound")
+FINE = ("ok", "done", "asked", "already", "requeued", "removed", "put back", "kept", "sound")
 """Outcomes that need no line of their own."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -11,9 +12,9 @@ from textual.content import Content
 from textual.reactive import reactive
 
 from console.feed import CheckRow
-from console.figures import plural, short, size, span, whole
+from console.figures import brief, plural, short, since, size, span, whole
 from console.marks import BAD, BAD_STYLE, BUSY, GOOD, IDLE, OK_STYLE, QUIET_STYLE, WARN, WARN_STYLE, bar
-from console.messages import DoctorWanted
+from console.messages import CommandsWanted, DoctorWanted
 from console.sections import Shown
 from console.text import fit, plain, safe
 from console.views.base import View
@@ -21,14 +22,26 @@ from console.widgets.heading import Heading
 from console.widgets.panel import Drawn
 from console.widgets.table import Column, Row, Table
 from fixionmail.ops.views.database import DatabaseView
-from fixionmail.ops.views.redis import RedisView
+from fixionmail.ops.views.redis import ClientCost, RedisView
 
 COLUMNS = (
     Column(name="", width=1),
     Column(name="check", width=18, grow=26),
     Column(name="result", least=20),
     Column(name="fix", least=16, rank=1),
+    Column(name="age", width=5, right=True, rank=2),
 )
+COST_COLUMNS = (
+    Column(name="Redis client", least=18),
+    Column(name="links", width=5, right=True, rank=2),
+    Column(name="commands", width=8, right=True, rank=1),
+    Column(name="a minute", width=8, right=True),
+    Column(name="a month", width=8, right=True),
+)
+AGAIN_SECONDS = 60.0
+"""While it is looked at, the doctor examines so often; with it, who sends how many commands is counted."""
+DEEP_SECONDS = 600.0
+"""What takes long or asks others is examined on coming here when it was last so long ago, and with ``r``."""
 _STATES = {
     "ok": (GOOD, OK_STYLE),
     "note": (BUSY, QUIET_STYLE),
@@ -40,20 +53,38 @@ _ORDER = ("bad", "risk", "note", "skipped", "ok")
 SKEW_SECONDS = 2.0
 
 
-def check_rows(checks: Sequence[CheckRow]) -> tuple[Row, ...]:
-    """A row for each check, trouble first."""
+def check_rows(checks: Sequence[CheckRow], now: datetime | None) -> tuple[Row, ...]:
+    """A row for each check and finding, trouble first."""
     ordered = sorted(checks, key=lambda check: _ORDER.index(check.state))
     return tuple(
         Row(
-            key=check.name,
+            key=check.key,
             cells=(
                 Content.styled(*_STATES[check.state]),
                 plain(check.name, "bold"),
                 plain(check.words, _STATES[check.state][1] if check.state in ("bad", "risk") else ""),
                 plain(check.fix, QUIET_STYLE),
+                Content.styled(brief(since(check.at, now)) if check.at and now else "–", QUIET_STYLE),
             ),
         )
         for check in ordered
+    )
+
+
+def cost_rows(costs: Sequence[ClientCost]) -> tuple[Row, ...]:
+    """A row for each client, who costs most first."""
+    return tuple(
+        Row(
+            key=cost.name,
+            cells=(
+                plain(cost.name),
+                Content.styled("–" if cost.connections is None else whole(cost.connections), QUIET_STYLE),
+                Content(short(cost.commands)),
+                Content(short(cost.per_minute)),
+                Content(short(cost.per_month)),
+            ),
+        )
+        for cost in costs
     )
 
 
@@ -120,6 +151,11 @@ class Health(View):
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._checks: dict[str, CheckRow] = {}
+        self._fresh: dict[str, CheckRow] = {}
+        """What the examination under way has told so far."""
+        self._asking = False
+        self._asked_at = self._deep_at = float("-inf")
+        """In monotonic seconds."""
 
     def compose(self) -> ComposeResult:
         """Checks above, servers below."""
@@ -132,16 +168,35 @@ class Health(View):
             with Vertical():
                 yield Heading("Postgres", id="head-database")
                 yield Facts(id="database-facts")
+        yield Heading("Who sends Redis how many commands", id="head-costs")
+        yield Table(*COST_COLUMNS, empty="looking …", fitted=True, id="costs")
 
     def shown(self) -> None:
-        """Ask the doctor; that takes longer than a look, and is not done again before ``r``."""
-        self.post_message(DoctorWanted())
+        """Examine, unless that was done a moment ago."""
+        now = time.monotonic()
+        if now - self._deep_at >= DEEP_SECONDS:
+            self._ask(deep=True)
+        else:
+            self.looked()
+
+    def looked(self) -> None:
+        """Examine again now and then, never while an examination is under way, nor while nobody looks."""
+        if not self._asking and time.monotonic() - self._asked_at >= AGAIN_SECONDS:
+            self._ask(deep=False)
+        self._draw()
 
     def do(self, command_id: str) -> bool:
-        """With a refresh, ask the doctor again."""
+        """With a refresh, examine everything again."""
         if command_id == "refresh":
-            self.post_message(DoctorWanted())
+            self._ask(deep=True)
         return False
+
+    def _ask(self, *, deep: bool) -> None:
+        self._fresh, self._asking, self._asked_at = {}, True, time.monotonic()
+        if deep:
+            self._deep_at = self._asked_at
+        self.post_message(DoctorWanted(deep))
+        self.post_message(CommandsWanted())
 
     def watch_redis(self) -> None:
         self.query_one("#head-redis", Heading).tell(self.redis)
@@ -155,21 +210,41 @@ class Health(View):
 
     def add_check(self, check: CheckRow) -> None:
         """A check has ended."""
-        self._checks[check.name] = check
-        self._draw(asking=True)
+        self._fresh[check.key] = self._checks[check.key] = check
+        self._draw()
 
-    def end_checks(self, names: frozenset[str], error: str = "") -> None:
-        """All have ended; those that were not among them are gone."""
-        self._checks = {name: check for name, check in self._checks.items() if name in names}
-        self._draw(asking=False)
+    def end_checks(self, error: str = "") -> None:
+        """All have ended; what those that were examined no longer find is gone, what was left out stays."""
+        self._asking, examined = False, {check.of for check in self._fresh.values()}
+        self._checks = {
+            key: check
+            for key, check in self._checks.items()
+            if key in self._fresh or check.of not in examined
+        }
+        self._draw()
         if error:
             self.query_one("#head-doctor", Heading).tell(Shown(error=error))
 
-    def _draw(self, *, asking: bool) -> None:
-        self.query_one("#checks", Table).rows = check_rows(tuple(self._checks.values()))
+    def set_costs(self, costs: tuple[ClientCost, ...]) -> None:
+        """Who sends how many commands has come."""
+        self.query_one("#costs", Table).rows = cost_rows(costs)
+        total = sum(cost.per_month for cost in costs)
+        by = "counted by the server" if any(c.connections is not None for c in costs) else "as they report"
+        note = (
+            f"{short(total)} a month at this rate, {by}" if costs else "neither the server nor anybody counts"
+        )
+        self.query_one("#head-costs", Heading).tell(Shown(), note)
+
+    def set_costs_error(self, words: str) -> None:
+        """It could not be read."""
+        self.query_one("#head-costs", Heading).tell(Shown(error=words))
+
+    def _draw(self) -> None:
+        self.query_one("#checks", Table).rows = check_rows(tuple(self._checks.values()), self.moment)
         bad = sum(check.state in ("bad", "risk") for check in self._checks.values())
         words = plural(len(self._checks), "check") + (f", {short(bad)} need a look" if bad else ", all fine")
-        self.query_one("#head-doctor", Heading).tell(Shown(), words + (" · asking …" if asking else ""))
+        ending = " · asking …" if self._asking else f" · again every {span(AGAIN_SECONDS)}, r examines all"
+        self.query_one("#head-doctor", Heading).tell(Shown(), words + ending)
 
     def copied(self) -> str:
         """The fix of the chosen check."""

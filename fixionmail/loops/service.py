@@ -27,6 +27,7 @@ from fixionmail.jobs.dispatch import (
 from fixionmail.jobs.names import QUEUES
 from fixionmail.jobs.toolbox import open_functions
 from fixionmail.jobs.worker import WorkerOptions, run_worker
+from fixionmail.jobs.worker.connections import commands_sent
 from fixionmail.jobs.worker.payload import Functions
 from fixionmail.loops.delivery import Delivery
 from fixionmail.loops.presence import present
@@ -137,8 +138,11 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 
 def _work(store: Store, url: str, functions: Functions, options: WorkerOptions) -> int:
-    info = {"queues": list(options.queues), "concurrency": options.concurrency}
-    with present(store.leases, "worker", lambda: info):
+    def info() -> Mapping[str, Any]:
+        of = {"queues": list(options.queues), "concurrency": options.concurrency}
+        return {**of, "redis_commands": commands_sent()}
+
+    with present(store.leases, "worker", info):
         return run_worker(url, functions, options)
 
 
@@ -197,6 +201,7 @@ def _loop(name: str, settings: Settings, store: Store, dispatcher: Dispatcher) -
             "mode": dispatcher.mode,
             "mode_since": dispatcher.mode_since.isoformat(),
             "mode_reason": dispatcher.mode_reason,
+            "redis_commands": commands_sent(),
         }
 
     if name == "delivery":

@@ -66,6 +66,18 @@ class RedisReader:
         except (RedisError, OSError, ValueError) as error:
             raise RedisUnreachableError(in_words(error, self._url)) from None
 
+    def clients(self) -> list[dict[str, str]]:
+        """Who is connected: what the server says of each connection, by its own names; one command.
+
+        Raises:
+            RedisUnreachableError: with the reason in words.
+        """
+        try:
+            text = bytes(self._send("CLIENT", "LIST")).decode("utf-8", "replace")
+        except (RedisError, OSError, ValueError, TypeError) as error:
+            raise RedisUnreachableError(in_words(error, self._url)) from None
+        return [dict(word.partition("=")[::2] for word in line.split()) for line in text.splitlines()]
+
     def _run(self, script: Script, arguments: Sequence[Argument]) -> Any:
         try:
             return self._send(self._eval.replace("EVAL", "EVALSHA"), script.digest, 0, *arguments)

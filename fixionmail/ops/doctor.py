@@ -44,6 +44,8 @@ class Report:
 
     checks: tuple[Check, ...]
     findings: tuple[Finding, ...]
+    found_by: Mapping[str, str] = field(default_factory=dict)
+    """Which check came upon a finding first, by the finding's key."""
     snapshot: Snapshot | None = field(repr=False, default=None)
 
     @property
@@ -98,23 +100,32 @@ class Doctor:
 
     Args:
         env_file: settings beside the environment's.
+        deep: also do what takes long or asks others: audit Redis, count mails anew, try the providers' keys.
     """
 
-    def __init__(self, env_file: Path = Path(".env")) -> None:
+    def __init__(self, env_file: Path = Path(".env"), *, deep: bool = True) -> None:
         self._env_file = env_file
+        self._deep = deep
         self._checks: list[Check] = []
         self._findings: dict[str, Finding] = {}
+        self._found_by: dict[str, str] = {}
         self._snapshot: Snapshot | None = None
 
     def examine(self) -> Report:
         """Take every step."""
         settings = self._settings()
         self._try("machine", lambda: self._look(settings))
-        self._try("mail provider", lambda: providers.mail(settings), _where_mail_goes(settings))
-        self._try("story provider", lambda: providers.stories(settings), settings.story_provider)
+        if self._deep:
+            self._try("mail provider", lambda: providers.mail(settings), _where_mail_goes(settings))
+            self._try("story provider", lambda: providers.stories(settings), settings.story_provider)
         self._try("encryption", lambda: _in_the_open(settings))
         worst_first = sorted(self._findings.values(), key=lambda f: (-f.harm, f.kind, f.subjects))
-        return Report(checks=tuple(self._checks), findings=tuple(worst_first), snapshot=self._snapshot)
+        return Report(
+            checks=tuple(self._checks),
+            findings=tuple(worst_first),
+            found_by=self._found_by,
+            snapshot=self._snapshot,
+        )
 
     def _settings(self) -> Settings:
         """The settings; those that are wrong are taken as if they were not set."""
@@ -141,9 +152,9 @@ class Doctor:
         try:
             self._snapshot = observer.look()
             self._report_on(self._snapshot, here)
-            if self._snapshot.database.ok:
+            if self._deep and self._snapshot.database.ok:
                 self._try("second mails", lambda: _second_mails(observer), f"the last {DUPLICATE_DAYS} days")
-            if self._snapshot.redis.ok:
+            if self._deep and self._snapshot.redis.ok:
                 side = database_side(observer) if self._snapshot.database.ok else None
                 self._try("entries of Redis", lambda: _audited(observer, side), "all agree")
         finally:
@@ -175,6 +186,7 @@ class Doctor:
         for finding in findings:
             found += finding.key not in self._findings
             self._findings.setdefault(finding.key, finding)
+            self._found_by.setdefault(finding.key, name)
         self._checks.append(
             Check(
                 name=name,

@@ -16,6 +16,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fixionmail.errors import SettingsError, UnreachableError
+from fixionmail.jobs.worker.connections import commands_sent
 from fixionmail.loops import service
 from fixionmail.loops.presence import present
 from fixionmail.ops.snapshot import Observer
@@ -81,7 +82,7 @@ def served(settings: Settings, *, ended: Callable[[], object] = lambda: None) ->
         if url is None:
             stack.enter_context(service.hosting(settings))
         info = {"port": settings.port, "hosts_loops": url is None}
-        stack.enter_context(present(store.leases, "web", lambda: info))
+        stack.enter_context(present(store.leases, "web", lambda: {**info, "redis_commands": commands_sent()}))
         server = uvicorn.Server(_configuration(settings, site))
         yield stack.enter_context(_running(server, listener, ended))
 

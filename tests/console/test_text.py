@@ -17,6 +17,7 @@ from console.text import LONGEST_LINE, MOST_LINES, beside, fit, plain, safe, saf
 from fixionmail.ops.views.deliveries import DeliveryDetail
 from fixionmail.ops.views.findings import Cure, Finding, Preview
 from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage, TimelineEvent
+from fixionmail.ops.views.redis import ClientCost
 from fixionmail.ops.views.section import Section
 from fixionmail.ops.views.snapshot import Snapshot
 from tests.console.stage import LARGE, NOON, SMALL, Stage, play
@@ -165,8 +166,11 @@ class Hostile(CannedDeck):
     def duplicates(self) -> tuple[Duplicate, ...]:
         return (Duplicate(kind=self.text, subject=self.text, detail=self.text, delivery_ids=(self.text,)),)
 
-    def doctor(self) -> Iterator[CheckRow]:
+    def doctor(self, deep: bool) -> Iterator[CheckRow]:
         yield CheckRow(name=self.text, state="bad", words=self.text, fix=self.text)
+
+    def commands(self) -> tuple[ClientCost, ...]:
+        return (ClientCost(name=self.text, connections=1, commands=1, per_minute=1.0),)
 
     def processes(self) -> tuple[ProcessRow, ...]:
         return (

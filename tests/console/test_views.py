@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import ClassVar
 
 import pytest
 
@@ -12,6 +15,7 @@ from console.commands import VIEWS
 from console.feed import CheckRow
 from console.screens.delivery import DeliveryScreen
 from console.screens.job import JobScreen
+from console.views.health import AGAIN_SECONDS, Health
 from console.views.jobs import Jobs
 from console.widgets.attention import AttentionStrip
 from console.widgets.heading import Heading
@@ -263,29 +267,85 @@ def test_the_doctors_checks_show_trouble_first_with_its_fix() -> None:
     async def scene(stage: Stage) -> None:
         await stage.press("8")
         first = stage.table("#checks").rows[0]
-        assert first.key == "eviction policy"
+        assert first.key == ":eviction policy"
         assert "noeviction" in first.cells[3].plain
 
     play(scene)
 
 
-def test_a_check_that_is_gone_from_the_doctor_is_gone_from_the_screen() -> None:
+def test_what_the_doctor_no_longer_finds_is_gone_and_what_it_left_out_stays() -> None:
     class Shrinking(CannedDeck):
-        checks = ("one", "two")
+        found = ("one", "two")
+        asked: ClassVar[list[bool]] = []
 
-        def doctor(self):  # type: ignore[no-untyped-def]
-            for name in self.checks:
-                yield CheckRow(name=name, state="ok", words="fine")
+        def doctor(self, deep: bool) -> Iterator[CheckRow]:
+            self.asked.append(deep)
+            yield CheckRow(name="conditions", state="ok", words="fine")
+            for name in self.found:
+                yield CheckRow(name=name, state="bad", words="wrong", check="conditions")
+            if deep:
+                yield CheckRow(name="audit", state="ok", words="fine")
 
     deck = Shrinking(now=lambda: NOON, step_seconds=0.0)
 
     async def scene(stage: Stage) -> None:
         await stage.press("8")
-        deck.checks = ("one",)
-        await stage.press("1", "8")
-        assert [row.key for row in stage.table("#checks").rows] == ["one"]
+        assert [row.key for row in stage.table("#checks").rows] == [
+            "conditions:one",
+            "conditions:two",
+            ":conditions",
+            ":audit",
+        ]
+        deck.found = ("one",)
+        stage.app.main.query_one(Health)._asked_at -= AGAIN_SECONDS
+        await stage.look()
+        assert deck.asked == [True, False]
+        assert [row.key for row in stage.table("#checks").rows] == ["conditions:one", ":conditions", ":audit"]
+        await stage.press("r")
+        assert deck.asked == [True, False, True]
 
     play(scene, deck)
+
+
+def test_the_doctor_is_never_asked_while_it_examines_and_not_at_every_look() -> None:
+    class Slow(CannedDeck):
+        begun = 0
+        go_on = threading.Event()
+
+        def doctor(self, deep: bool) -> Iterator[CheckRow]:
+            self.begun += 1
+            self.go_on.wait(20)
+            yield CheckRow(name="one", state="ok", words="fine")
+
+    deck = Slow(now=lambda: NOON, step_seconds=0.0)
+
+    async def scene(stage: Stage) -> None:
+        await stage.pilot.press("8")
+        health = stage.app.main.query_one(Health)
+        began_at = health._asked_at
+        for _ in range(3):
+            health._asked_at -= AGAIN_SECONDS
+            health.looked()
+            await stage.pilot.pause()
+        assert deck.begun == 1
+        health._asked_at = began_at
+        deck.go_on.set()
+        await stage.settle()
+        await stage.look()
+        assert deck.begun == 1
+
+    play(scene, deck)
+
+
+def test_each_client_of_redis_is_shown_with_what_it_sends_who_costs_most_first() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("8")
+        rows = stage.table("#costs").rows
+        assert [row.key for row in rows][:3] == ["worker-1", "worker-2", "this console"]
+        assert rows[2].cells[4].plain.endswith("M")
+        assert "counted by the server" in stage.screen_text()
+
+    play(scene)
 
 
 class Breaking(CannedDeck):

@@ -3,11 +3,66 @@
 from __future__ import annotations
 
 import socket
+import threading
+from collections.abc import Iterable
 from typing import Any
 
 from redis import Redis
 from redis.backoff import NoBackoff
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 from redis.retry import Retry
+
+
+class _Sent:
+    """How many commands this process has sent; connections of several threads count together."""
+
+    def __init__(self) -> None:
+        self.commands = 0
+        self._lock = threading.Lock()
+
+    def add(self, commands: int) -> None:
+        with self._lock:
+            self.commands += commands
+
+
+_SENT = _Sent()
+
+
+def commands_sent() -> int:
+    """How many commands the clients of this process have sent, greetings included; a hosted server bills each."""
+    return _SENT.commands
+
+
+class _Counted:
+    """Counts what a connection sends; mixed into redis-py's classes of connections."""
+
+    def send_command(self, *arguments: Any, **options: Any) -> Any:
+        _SENT.add(1)
+        return super().send_command(*arguments, **options)  # type: ignore[misc]
+
+    def pack_commands(self, commands: Iterable[Any]) -> Any:
+        batch = list(commands)
+        _SENT.add(len(batch))
+        return super().pack_commands(batch)  # type: ignore[misc]
+
+
+class _Tcp(_Counted, Connection):
+    """redis://"""
+
+
+class _Tls(_Counted, SSLConnection):
+    """rediss://"""
+
+
+class _Socket(_Counted, UnixDomainSocketConnection):
+    """unix://"""
+
+
+_COUNTED: dict[type[Any], type[Any]] = {
+    Connection: _Tcp,
+    SSLConnection: _Tls,
+    UnixDomainSocketConnection: _Socket,
+}
 
 _KEEPALIVE = {
     name: value
@@ -41,4 +96,7 @@ def connect(url: str, *, reply_timeout: float = 10.0, connect_timeout: float = 5
             "socket_keepalive": True,
             "socket_keepalive_options": _KEEPALIVE,
         }
-    return Redis.from_url(url, **options)
+    client = Redis.from_url(url, **options)
+    pool = client.connection_pool
+    pool.connection_class = _COUNTED[pool.connection_class]
+    return client

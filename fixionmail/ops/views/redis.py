@@ -149,3 +149,18 @@ class WorkerView:
     failed: int = 0
     threaded: bool = False
     """Ours, not RQ's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientCost:
+    """What one client of Redis costs. ``connections``: None when the client told it itself."""
+
+    name: str
+    connections: int | None
+    commands: int
+    per_minute: float
+
+    @property
+    def per_month(self) -> int:
+        """Commands in 30 days at this rate."""
+        return round(self.per_minute * 60 * 24 * 30)
