@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.reactive import reactive
 
+from console.commands import Command
 from console.feed import LogTail, ProcessRow
 from console.figures import age, size
 from console.marks import BAD, BAD_STYLE, BUSY, GOOD, HELD, IDLE, OK_STYLE, QUIET_STYLE, WARN_STYLE
@@ -82,7 +83,7 @@ class Processes(View):
     def compose(self) -> ComposeResult:
         """The table and the log."""
         yield Heading("Processes on this machine", id="head-processes")
-        yield Table(*COLUMNS, empty="Nothing of ours runs on this machine.", id="processes")
+        yield Table(*COLUMNS, empty="Nothing of ours runs here. S starts everything.", id="processes")
         yield Heading("Log", id="head-log")
         yield LogView(id="log")
 
@@ -164,11 +165,16 @@ class Processes(View):
             return False
         return True
 
+    def action_of(self, command: Command) -> str:
+        """Where nothing has ever run, all that is needed is started."""
+        nothing = not self._processes and command.action == "start-process"
+        return "start-everything" if nothing else command.action
+
     def targets(self, action: str) -> tuple[str, ...]:
         """The chosen process; to scale, its kind."""
         chosen = next((process for process in self._processes if process.name == self.table.key), None)
         if chosen is None:
-            return ()
+            return ("all",) if action == "start-everything" else ()
         return (chosen.kind,) if action in ("scale-up", "scale-down") else (chosen.name,)
 
     def copied(self) -> str:

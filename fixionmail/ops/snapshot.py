@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -17,7 +17,7 @@ from fixionmail.jobs.names import QUEUES
 from fixionmail.jobs.worker.keys import PREFIX
 from fixionmail.ops import redis_look
 from fixionmail.ops.connection import RedisReader
-from fixionmail.ops.target import target_of
+from fixionmail.ops.target import redis_url_of, target_of
 from fixionmail.ops.views.section import Section
 from fixionmail.ops.views.snapshot import CostView, Snapshot
 from fixionmail.settings import Settings
@@ -121,6 +121,7 @@ class Observer:
             every_seconds: the pace of looking, for what it costs in a month.
         """
         began = time.perf_counter()
+        self._find_redis()
         sent, called = self._counts()
         halves = self._start()
         give_up_at = time.monotonic() + PATIENCE_SECONDS
@@ -138,6 +139,18 @@ class Observer:
             ),
             **parts,
         )
+
+    def _find_redis(self) -> None:
+        """Where none is named, this home's own one may have been started since the last look."""
+        if self._reader is None and self._settings is not None:
+            with suppress(FixionMailError):  # a setting that cannot be used is told of where it is used
+                url = redis_url_of(self._settings)
+                if url is not None:
+                    before = self.target
+                    self._reader = RedisReader(url, prefix=before.key_prefix)
+                    self.target = target_of(
+                        self._settings, url, prefix=before.key_prefix, read_only=before.read_only
+                    )
 
     def _counts(self) -> tuple[int, int]:
         """Redis commands and database calls so far."""

@@ -17,6 +17,7 @@ from fixionmail.errors import FixionMailError, InputError, RedisUnreachableError
 from fixionmail.jobs.operating.hand import RedisHand
 from fixionmail.jobs.worker.keys import PREFIX
 from fixionmail.ops.connection import in_words
+from fixionmail.ops.target import redis_url_of
 from fixionmail.settings import Settings
 from fixionmail.store import Store
 from fixionmail.subscribers.service import Operator
@@ -49,15 +50,25 @@ class Hands:
         read_only: bool = False,
     ) -> None:
         self.read_only = read_only
-        self.redis_url = redis_url
+        self._redis_url = redis_url
+        self._prefix = prefix
         self._store = store
         self._settings = settings
-        self._redis = RedisHand(redis_url, prefix=prefix) if redis_url else None
+        self._redis: RedisHand | None = None
         self._fleet: Fleet | None = None
+
+    @property
+    def redis_url(self) -> str | None:
+        """The Redis; where none is named, this home's own one once it has been started."""
+        if self._redis_url is None and self._settings is not None:
+            self._redis_url = redis_url_of(self._settings)
+        return self._redis_url
 
     @property
     def redis(self) -> RedisHand:
         """Raises InputError when no Redis is used."""
+        if self._redis is None and self.redis_url is not None:
+            self._redis = RedisHand(self.redis_url, prefix=self._prefix)
         if self._redis is None:
             raise InputError("There is no Redis to change: set REDIS_URL, or name one with --redis-url.")
         return self._redis

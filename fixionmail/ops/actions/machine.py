@@ -18,6 +18,15 @@ def _local_redis(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
     return {"redis": Seen(state="", words="a Redis on this machine")}
 
 
+def _all_that_is_needed(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
+    """Redis where none is named, and each program; the bundled Postgres is started beneath them."""
+    settings = hands.settings
+    names = ["scheduler", "delivery"]
+    if settings.enable_redis_queue is not False:
+        names = [*(["redis"] if settings.redis_url is None else []), "worker", *names]
+    return as_named(hands, names)
+
+
 def _start(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
     return {target: _names(hands.fleet.start(target)) for target in chunk}
 
@@ -50,6 +59,15 @@ MACHINE_ACTIONS = (
         look=as_named,
         change=_start,
         command="fixionmail processes start {targets}",
+        done=("asked",),
+    ),
+    Action(
+        name="start-everything",
+        label="Start everything",
+        about="process",
+        look=_all_that_is_needed,
+        change=_start,
+        command="",
         done=("asked",),
     ),
     Action(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from fixionmail.ops.checks.redis import skew
@@ -10,6 +11,7 @@ from fixionmail.ops.views.database import DatabaseView
 from fixionmail.ops.views.findings import Cure, Finding, Harm
 
 _SLOW_SECONDS = 1.0
+_POSTGRES = re.compile(r"postgres(?:ql)?://\S+")
 _CROWDED = 0.9
 _MIGRATE = Cure(label="migrate", action="migrate", command="fixionmail db migrate")
 _KINDS = {
@@ -18,11 +20,7 @@ _KINDS = {
         "database-refused",
         "The database refuses us",
         20,
-        (
-            Cure(
-                label="correct the setting", command="DATABASE_URL, or SUPABASE_URL and SUPABASE_SERVICE_KEY"
-            ),
-        ),
+        (),  # the setting that it was reached by: see _correct
     ),
     "DatabaseError": (
         "database-strange",
@@ -34,7 +32,7 @@ _KINDS = {
         "database-unreachable",
         "The bundled database does not run",
         20,
-        (Cure(label="start everything", command="fixionmail up"),),
+        (Cure(label="start everything here", action="start-everything", command="fixionmail up"),),
     ),
     "DatabaseOutdatedError": ("migration-missing", "The database lacks migrations", 16, (_MIGRATE,)),
     "DatabaseNewerError": (
@@ -57,6 +55,8 @@ def check(scene: Scene) -> Iterator[Finding]:
     section = scene.now.database
     if section.error:
         kind, title, drill, cures = _KINDS.get(section.error_type, _AWAY)
+        if kind == "database-refused":
+            cures = (_correct(section.error),)
         yield Finding(
             kind=kind,
             harm=Harm.LATE,
@@ -69,6 +69,20 @@ def check(scene: Scene) -> Iterator[Finding]:
         )
     if section.value is not None:
         yield from _fitness(section.value)
+
+
+def _correct(error: str) -> Cure:
+    """The setting by which the database was reached; the error names its address without the secret."""
+    address = _POSTGRES.search(error)
+    if address is None:
+        return Cure(
+            label="correct SUPABASE_URL and SUPABASE_SERVICE_KEY, here and where processes run",
+            command="SUPABASE_SERVICE_KEY=<the project's service_role key>",
+        )
+    return Cure(
+        label="correct DATABASE_URL, here and where processes run",
+        command=f"DATABASE_URL={address[0].replace('••••••', '<password>')}",
+    )
 
 
 def _fitness(database: DatabaseView) -> Iterator[Finding]:
