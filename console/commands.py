@@ -93,6 +93,14 @@ COMMANDS: tuple[Command, ...] = (
         rank=22,
     ),
     Command(
+        id="span",
+        key="h",
+        label="history",
+        about="Show another span of time in the curves: an hour, 6 hours, 7 days, a year.",
+        places=("overview",),
+        rank=45,
+    ),
+    Command(
         id="tab",
         key="t",
         label="next tab",

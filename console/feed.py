@@ -7,11 +7,12 @@ sentence for the operator; iterators yield as they get on and may be closed at a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from fixionmail.ops.history import Curve
 from fixionmail.ops.views.deliveries import DeliveryDetail
 from fixionmail.ops.views.findings import Finding, Preview, Progress
 from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage
@@ -19,6 +20,7 @@ from fixionmail.ops.views.redis import ClientCost
 from fixionmail.ops.views.section import Target
 from fixionmail.ops.views.snapshot import Snapshot
 
+CURVE_POINTS = 240
 PAGE_ROWS = 200
 """Rows a table asks for at a time."""
 
@@ -194,8 +196,8 @@ class Deck(Protocol):
         """The log of a process, from a position on."""
         ...
 
-    def history(self, series: str, seconds: int) -> tuple[tuple[float, float], ...]:
-        """Kept samples of a series: Unix time and value, oldest first."""
+    def history(self, seconds: int) -> Mapping[str, Curve]:
+        """The last so many seconds of every series that is kept, in ``CURVE_POINTS`` points."""
         ...
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from uuid import UUID
 
 from console.changes import Changes
 from console.feed import (
+    CURVE_POINTS,
     PAGE_ROWS,
     AuditStep,
     CheckRow,
@@ -27,7 +28,7 @@ from fixionmail.ops.actions import Hands
 from fixionmail.ops.audit_database import database_side
 from fixionmail.ops.clients import ClientCounts
 from fixionmail.ops.doctor import Doctor
-from fixionmail.ops.history import History
+from fixionmail.ops.history import Curve, History
 from fixionmail.ops.rows import STATES
 from fixionmail.ops.snapshot import Observer
 from fixionmail.ops.target import redis_url_of
@@ -240,9 +241,9 @@ class LiveDeck:
             return LogTail(lines=tuple(reader.tail(LOG_LINES)), position=name)
         return LogTail(lines=tuple(reader.news()), position=name)
 
-    def history(self, series: str, seconds: int) -> tuple[tuple[float, float], ...]:
-        """Kept samples."""
-        return self._history.read(series, seconds, time.time())
+    def history(self, seconds: int) -> Mapping[str, Curve]:
+        """From the samples kept on this machine."""
+        return self._history.curves(seconds, CURVE_POINTS, time.time())
 
     def close(self) -> None:
         """Give back connections, and write what the history still holds."""

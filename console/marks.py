@@ -100,10 +100,10 @@ def bar(fraction: float, width: int, style: str = BLUE_STYLE) -> Content:
 
 
 def curve(
-    values: Sequence[float], width: int, style: str = BLUE_STYLE, *, top: float | None = None
+    values: Sequence[float | None], width: int, style: str = BLUE_STYLE, *, top: float | None = None
 ) -> Content:
-    """The last ``width`` values as a line of small bars, the newest at the right."""
-    shown = [max(0.0, value) for value in values[-width:]]
+    """The last ``width`` values as a line of small bars, the newest at the right; None is drawn as nothing."""
+    shown = [max(0.0, value or 0.0) for value in values[-width:]]
     highest = top if top is not None else max(shown, default=0.0)
     lead = "▁" * (width - len(shown))
     marks = [(_level(value, highest), style if value > 0 else FAINT_STYLE) for value in shown]

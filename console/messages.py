@@ -62,9 +62,8 @@ class CommandsWanted(Message):
 
 @dataclass
 class HistoryWanted(Message):
-    """Kept samples of a series over so many seconds."""
+    """What was kept of the last so many seconds."""
 
-    series: str
     seconds: int
 
 

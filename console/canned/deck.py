@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -11,6 +11,7 @@ from console.canned import rows, troubles
 from console.canned.clockwork import job_id, noise, unix, wave
 from console.canned.world import World, snapshot
 from console.feed import (
+    CURVE_POINTS,
     PAGE_ROWS,
     AuditStep,
     CheckRow,
@@ -20,6 +21,7 @@ from console.feed import (
     ProcessRow,
 )
 from fixionmail.errors import InputError
+from fixionmail.ops.history import Curve
 from fixionmail.ops.views.deliveries import DeliveryDetail
 from fixionmail.ops.views.findings import Finding, Preview, Progress
 from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage, JobRow
@@ -224,14 +226,24 @@ class CannedDeck:
             lines=tuple(_log_line(name, second) for second in range(start, now)), position=str(now)
         )
 
-    def history(self, series: str, seconds: int) -> tuple[tuple[float, float], ...]:
-        """A curve of the series."""
+    def history(self, seconds: int) -> Mapping[str, Curve]:
+        """Curves that go up and down."""
         now = unix(self.now())
-        step = max(10, seconds // 360)
-        return tuple(
-            (at, wave(at, 5400, 40, 380) + 90 * noise(series, int(at / step)))
-            for at in (now - seconds + n * step for n in range(seconds // step))
-        )
+        step = seconds / CURVE_POINTS
+        shapes = {
+            "": (5400, 40, 380),
+            ":emails": (5400, 30, 320),
+            ":stories": (7200, 10, 90),
+            ":imports": (900, 0, 3),
+        }
+        return {
+            f"{what}{queue}": tuple(
+                wave(at, period * seconds / 21_600, low, high) + high / 4 * noise(what, queue, int(at / step))
+                for at in (now - seconds + step * n for n in range(CURVE_POINTS))
+            )
+            for what in ("waiting", "done")
+            for queue, (period, low, high) in shapes.items()
+        }
 
     def close(self) -> None:
         """There is nothing to let go of."""

@@ -139,12 +139,12 @@ class Answers(Screen[None]):
         app.ask("commands", app.deck.commands, view.set_costs, view.set_costs_error)
 
     def on_history_wanted(self, wanted: HistoryWanted) -> None:
-        """The curve of a series; without one there is none."""
+        """The curves of a span of time; without them there are none."""
         app, view = self.console_app, self.query_one(Overview)
         app.ask(
             "history",
-            lambda: app.deck.history(wanted.series, wanted.seconds),
-            view.set_history,
+            lambda: app.deck.history(wanted.seconds),
+            lambda curves: view.set_history(wanted.seconds, curves),
             _leave,
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from datetime import datetime
 
 from textual import on
@@ -15,21 +17,24 @@ from console.figures import rate, short, whole
 from console.marks import QUIET_STYLE
 from console.messages import FindingOpened, HistoryWanted, JobsFiltered
 from console.sections import Shown
+from console.text import safe
 from console.views.base import View
 from console.widgets.attention import CALM, LOOKING, AttentionStrip, strip_rows
 from console.widgets.chart import Chart
 from console.widgets.funnel import Funnel
 from console.widgets.heading import Heading
 from console.widgets.leaders import Leaders
-from console.widgets.queues import COLUMNS, queue_rows
+from console.widgets.queues import columns, queue_rows
 from console.widgets.table import Table
 from console.widgets.workers import COMPACT_COLUMNS, compact_rows
+from fixionmail.ops.history import Curve
 from fixionmail.ops.views.database import FunnelView, LoopView
 from fixionmail.ops.views.findings import Finding
 from fixionmail.ops.views.redis import QueueView, WorkerView
 
-HISTORY_SECONDS = 6 * 3600
-SERIES = "done"
+SPANS = (("1 hour", 3600), ("6 hours", 6 * 3600), ("7 days", 7 * 86_400), ("1 year", 365 * 86_400))
+CURVES_EVERY_SECONDS = 20.0
+"""A point of the shortest curve stands for fifteen seconds: they need not be read at every look."""
 
 
 class Overview(View):
@@ -43,13 +48,22 @@ class Overview(View):
     moment: reactive[datetime | None] = reactive(None)
     main_table = "#attention"
 
+    def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._span = 0
+        self._curves: Mapping[str, Curve] = {}
+        self._curves_of = ""
+        """The queue that was gone to."""
+        self._has_queues = False
+        self._read_at = float("-inf")
+
     def compose(self) -> ComposeResult:
         """Worst first, then the day, then the machinery."""
         yield AttentionStrip()
         yield Heading("Today's stories", id="head-funnel")
         yield Funnel().data_bind(Overview.funnel)
         yield Heading("Queues", id="head-queues")
-        yield Table(*COLUMNS, empty="No queues yet.", fitted=True, id="queues")
+        yield Table(*columns(SPANS[0][0]), empty="No queues yet.", fitted=True, id="queues")
         with Horizontal(id="machinery"):
             with Vertical(id="loops"):
                 yield Heading("Leaders", id="head-loops")
@@ -59,26 +73,57 @@ class Overview(View):
                 yield Table(
                     *COMPACT_COLUMNS, empty="No worker runs.", head=False, fitted=True, id="crew-table"
                 )
-        with Vertical(id="past"):
-            yield Heading("Jobs done a minute", "last 6 hours")
-            yield Chart(id="chart")
+        with Horizontal(id="past"):
+            for name, title in (("waiting", "Waiting"), ("done", "Done a minute")):
+                with Vertical():
+                    yield Heading(title, id=f"head-{name}")
+                    yield Chart(id=f"chart-{name}")
 
     def shown(self) -> None:
-        """Ask for the curve."""
-        self.post_message(HistoryWanted(SERIES, HISTORY_SECONDS))
+        """Read the curves."""
+        self._read_at = time.monotonic()
+        self.post_message(HistoryWanted(SPANS[self._span][1]))
 
     def looked(self) -> None:
-        """Move the curve on."""
-        self.shown()
+        """Move the curves on now and then."""
+        if time.monotonic() - self._read_at >= CURVES_EVERY_SECONDS:
+            self.shown()
 
     def focus_first(self) -> None:
         """The strip while there is trouble, else the queues."""
         name = "#attention" if self.findings else "#queues"
         self.query_one(name, Table).focus()
 
-    def set_history(self, samples: tuple[tuple[float, float], ...]) -> None:
-        """The curve's samples."""
-        self.query_one(Chart).samples = samples
+    def set_history(self, seconds: int, curves: Mapping[str, Curve]) -> None:
+        """The curves of a span have come; those of another than the one that is shown are left aside."""
+        name, shown = SPANS[self._span]
+        if seconds == shown:
+            self._curves = curves
+            self.query_one("#queues", Table).columns = columns(name)
+            self.watch_queues()
+            self._draw_past()
+
+    def on_descendant_focus(self) -> None:
+        if not self.query_one("#queues", Table).has_focus:
+            self._show_curves_of("")
+
+    @on(Table.Chosen, "#queues")
+    def choose_queue(self, event: Table.Chosen) -> None:
+        """The curves are those of the queue that was gone to; of all while none was."""
+        self._show_curves_of(event.key if self._has_queues else "")
+        self._has_queues = True
+
+    def _show_curves_of(self, queue: str) -> None:
+        self._curves_of = queue
+        self._draw_past()
+
+    def _draw_past(self) -> None:
+        chosen = self._curves_of
+        note = f"{safe(chosen) or 'all queues'}, {SPANS[self._span][0]}"
+        for name in ("waiting", "done"):
+            series = f"{name}:{chosen}" if chosen else name
+            self.query_one(f"#chart-{name}", Chart).curve = self._curves.get(series, ())
+            self.query_one(f"#head-{name}", Heading).note = Content.styled(note, QUIET_STYLE)
 
     def watch_findings(self) -> None:
         keys = [key_of(BY_ID[f"cure-{number}"], {}) for number in range(1, len(CURE_KEYS) + 1)]
@@ -97,7 +142,7 @@ class Overview(View):
 
     def watch_queues(self) -> None:
         queues = self.queues.value or ()
-        self.query_one("#queues", Table).rows = queue_rows(queues, self.moment)
+        self.query_one("#queues", Table).rows = queue_rows(queues, self.moment, self._curves)
         self.query_one("#head-queues", Heading).tell(self.queues, _totals(queues))
 
     def watch_crew(self) -> None:
@@ -121,7 +166,11 @@ class Overview(View):
         self.post_message(JobsFiltered(f"queue:{event.key}"))
 
     def do(self, command_id: str) -> bool:
-        """Open what is chosen."""
+        """Open what is chosen, or show another span of time."""
+        if command_id == "span":
+            self._span = (self._span + 1) % len(SPANS)
+            self.shown()
+            return True
         if command_id != "open":
             return False
         for table in self.query(Table):

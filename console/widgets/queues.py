@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from textual.content import Content
@@ -10,7 +11,9 @@ from textual.content import Content
 from console.figures import age, rate, short, since, span, whole
 from console.marks import BAD, BAD_STYLE, BLUE_STYLE, HELD, OK_STYLE, QUIET_STYLE, WARN_STYLE, bar, curve
 from console.text import plain
+from console.widgets.chart import fewer
 from console.widgets.table import Column, Row
+from fixionmail.ops.history import Curve
 from fixionmail.ops.views.redis import QueueView
 
 BAR = 12
@@ -28,18 +31,25 @@ COLUMNS = (
     Column(name="drains in", width=9, right=True, rank=1),
     Column(name="failed", width=6, right=True),
     Column(name="workers", width=7, right=True),
-    Column(name="done a minute, last hour", width=SPARK, rank=4),
+    Column(name="done a minute", width=SPARK, rank=4),
     Column(name="", least=1, rank=6),
 )
 
 
-def queue_rows(queues: Sequence[QueueView], now: datetime | None) -> tuple[Row, ...]:
-    """A row for each queue; the bars share one scale."""
+def columns(span: str) -> tuple[Column, ...]:
+    """The columns, with curves over a span of time."""
+    return (*COLUMNS[:-2], replace(COLUMNS[-2], name=f"done a minute, {span}"), COLUMNS[-1])
+
+
+def queue_rows(
+    queues: Sequence[QueueView], now: datetime | None, curves: Mapping[str, Curve]
+) -> tuple[Row, ...]:
+    """A row for each queue; the bars share one scale. ``curves``: what was kept, by series."""
     most = max((queue.waiting for queue in queues), default=0) or 1
-    return tuple(_row(queue, most, now) for queue in queues)
+    return tuple(_row(queue, most, now, curves.get(f"done:{queue.name}", ())) for queue in queues)
 
 
-def _row(queue: QueueView, most: int, now: datetime | None) -> Row:
+def _row(queue: QueueView, most: int, now: datetime | None, done: Curve) -> Row:
     waited = since(queue.oldest_waiting_at, now) if now else None
     late = waited is not None and waited > OLD_SECONDS
     unserved = queue.workers == 0 and queue.waiting > 0
@@ -60,7 +70,7 @@ def _row(queue: QueueView, most: int, now: datetime | None) -> Row:
             _drain(queue),
             Content.styled(short(queue.failed), BAD_STYLE if queue.failed else QUIET_STYLE),
             _workers(queue, unserved),
-            curve([minute.finished for minute in queue.minutes[:-1]], SPARK, OK_STYLE),
+            curve(fewer(done, SPARK) if done else (), SPARK, OK_STYLE),
             Content(""),
         ),
     )

@@ -47,9 +47,13 @@ _ADD = """\
 insert into samples values (?, ?, ?, ?, ?, 1)
 on conflict do update set total = total + excluded.total, count = count + 1"""
 _READ = """\
-select slot * grain, total / count from samples
-where target = ? and series = ? and grain = ? and slot >= ? order by slot"""
+select series, cast((slot * grain - :since) / :width as integer) as point, sum(total) / sum(count) from samples
+where target = :target and grain = :grain and slot * grain >= :since and slot * grain < :now group by series, point"""
 _PRUNE = "delete from samples where grain = ? and slot < ?"
+
+
+Curve = tuple[float | None, ...]
+"""Values over a span of time, oldest first, at equal distances; None where nobody looked."""
 
 
 def grain_for(seconds: int) -> Grain:
@@ -95,16 +99,22 @@ class History:
         with suppress(queue.Full):
             self._waiting.put_nowait((snapshot.taken_at.timestamp(), series_of(snapshot)))
 
-    def read(self, series: str, seconds: int, now: float) -> tuple[tuple[float, float], ...]:
-        """Unix time and mean value of each sample of the last ``seconds``, oldest first."""
-        grain = grain_for(seconds)
+    def curves(self, seconds: int, points: int, now: float) -> dict[str, Curve]:
+        """The last ``seconds`` of every series, as so many points of means each."""
+        wanted = {
+            "target": self._target,
+            "grain": grain_for(seconds).seconds,
+            "since": now - seconds,
+            "now": now,
+            "width": seconds / points,
+        }
+        found: dict[str, list[float | None]] = {}
         if not self._path.exists():
-            return ()
+            return {}
         with suppress(sqlite3.Error), self._connected() as connection:
-            since = int((now - seconds) // grain.seconds)
-            rows = connection.execute(_READ, (self._target, series, grain.seconds, since))
-            return tuple((float(at), float(value)) for at, value in rows)
-        return ()
+            for series, point, value in connection.execute(_READ, wanted):
+                found.setdefault(series, [None] * points)[min(points - 1, point)] = float(value)
+        return {series: tuple(values) for series, values in found.items()}
 
     def close(self) -> None:
         """Write what waits, for a moment at most."""

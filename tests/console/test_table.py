@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from textual.content import Content
 
 from console.views.stuck import finding_rows
-from console.widgets.chart import resampled
+from console.widgets.chart import fewer
 from console.widgets.table import GAP, Column, Row, Table, widths
 from tests.console.stage import Stage, canned, play
 
@@ -104,9 +104,12 @@ def test_a_hundred_thousand_rows_cost_no_more_to_draw_than_those_that_are_seen()
     play(scene)
 
 
-@given(st.lists(st.floats(0, 1e9), min_size=2, max_size=500), st.integers(4, 200))
-def test_a_curve_has_a_value_for_every_column_within_its_samples(values: list[float], columns: int) -> None:
-    samples = [(float(n * 10), value) for n, value in enumerate(values)]
-    drawn = resampled(samples, columns)
+@given(st.lists(st.none() | st.floats(0, 1e9), min_size=1, max_size=500), st.integers(1, 300))
+def test_a_curve_has_a_value_for_every_column_within_its_values(
+    values: list[float | None], columns: int
+) -> None:
+    drawn = fewer(tuple(values), columns)
     assert len(drawn) == columns
-    assert max(drawn) <= max(values) * (1 + 1e-9)
+    known = [value for value in values if value is not None]
+    assert all(value is None or min(known) * 0.999 <= value <= max(known) * 1.001 for value in drawn)
+    assert any(value is not None for value in drawn) == bool(known)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -18,9 +18,11 @@ from console.screens.job import JobScreen
 from console.views.health import AGAIN_SECONDS, Health
 from console.views.jobs import Jobs
 from console.widgets.attention import AttentionStrip
+from console.widgets.chart import Chart
 from console.widgets.heading import Heading
 from console.widgets.logtail import LogView
 from console.widgets.notice import Notice
+from fixionmail.ops.history import Curve
 from fixionmail.ops.views.section import Section
 from fixionmail.ops.views.snapshot import Snapshot
 from tests.console.stage import NOON, SMALL, Stage, canned, play
@@ -75,6 +77,53 @@ def test_a_queue_row_tells_backlog_age_rates_and_workers() -> None:
         assert cells["emails"][6].endswith("/m")
 
     play(scene)
+
+
+def test_h_shows_another_span_of_time_in_the_queues_and_the_curves() -> None:
+    asked: list[int] = []
+
+    class Remembering(CannedDeck):
+        def history(self, seconds: int) -> Mapping[str, Curve]:
+            asked.append(seconds)
+            return super().history(seconds)
+
+    async def scene(stage: Stage) -> None:
+        assert "done a minute, 1 hour" in stage.screen_text()
+        await stage.press("h", "h", "h")
+        assert asked == [3600, 6 * 3600, 7 * 86_400, 365 * 86_400]
+        assert "done a minute, 1 year" in stage.screen_text()
+        assert "all queues, 1 year" in stage.screen_text()
+        await stage.press("h")
+        assert "done a minute, 1 hour" in stage.screen_text()
+
+    play(scene, Remembering(now=lambda: NOON, step_seconds=0.0))
+
+
+def test_while_a_queue_is_being_chosen_the_curves_are_its_own() -> None:
+    async def scene(stage: Stage) -> None:
+        everything = stage.app.main.query_one("#chart-waiting", Chart).curve
+        stage.table("#queues").focus()
+        await stage.press("down")
+        assert "stories, 1 hour" in stage.screen_text() or "imports, 1 hour" in stage.screen_text()
+        assert stage.app.main.query_one("#chart-waiting", Chart).curve != everything
+
+    play(scene)
+
+
+def test_the_curves_are_not_read_at_every_look() -> None:
+    asked: list[int] = []
+
+    class Remembering(CannedDeck):
+        def history(self, seconds: int) -> Mapping[str, Curve]:
+            asked.append(seconds)
+            return super().history(seconds)
+
+    async def scene(stage: Stage) -> None:
+        for _ in range(3):
+            await stage.look()
+        assert len(asked) == 1
+
+    play(scene, Remembering(now=lambda: NOON, step_seconds=0.0))
 
 
 def test_jobs_come_page_by_page_as_one_goes_down() -> None:

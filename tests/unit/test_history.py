@@ -29,12 +29,18 @@ def recorded(home: Path, *moments: float) -> History:
     return history
 
 
+def kept(history: History, series: str, seconds: int, now: float) -> list[float]:
+    """The samples of a series that there are, oldest first, as fine as they are kept."""
+    points = seconds // grain_for(seconds).seconds
+    curve = history.curves(seconds, points, now).get(series, ())
+    return [value for value in curve if value is not None]
+
+
 def test_looks_within_ten_seconds_are_one_sample_of_their_mean(tmp_path: Path) -> None:
     history = recorded(tmp_path, NOON, NOON + 4, NOON + 8)
 
-    ((at, value),) = history.read("waiting", HOUR, NOON + 9)
+    (value,) = kept(history, "waiting", HOUR, NOON + 10)
 
-    assert at == NOON
     assert value == sum(series_of(look(NOON + s))["waiting"] for s in (0, 4, 8)) / 3
 
 
@@ -43,15 +49,24 @@ def test_samples_survive_a_restart(tmp_path: Path) -> None:
 
     again = recorded(tmp_path, NOON + 20)
 
-    assert [at for at, _ in again.read("done", HOUR, NOON + 21)] == [NOON, NOON + 20]
+    curve = again.curves(HOUR, HOUR // 10, NOON + 30)["done"]
+    assert [value is not None for value in curve[-3:]] == [True, False, True]
+
+
+def test_a_curve_ends_now_and_has_no_value_where_nobody_looked(tmp_path: Path) -> None:
+    history = recorded(tmp_path, NOON - 3000, NOON - 10)
+
+    curve = history.curves(HOUR, 6, NOON)["waiting"]
+
+    assert [value is not None for value in curve] == [False, True, False, False, False, True]
 
 
 def test_the_further_back_the_coarser_the_samples(tmp_path: Path) -> None:
     history = recorded(tmp_path, *(NOON + 10 * n for n in range(12)))
 
-    assert len(history.read("waiting", 6 * HOUR, NOON + 120)) == 12
-    assert len(history.read("waiting", 7 * DAY, NOON + 120)) == 2
-    assert len(history.read("waiting", 365 * DAY, NOON + 120)) == 1
+    assert len(kept(history, "waiting", 6 * HOUR, NOON + 120)) == 12
+    assert len(kept(history, "waiting", 7 * DAY, NOON + 120)) == 2
+    assert len(kept(history, "waiting", 365 * DAY, NOON + 120)) == 1
 
 
 def test_old_samples_are_dropped_from_the_disk(tmp_path: Path) -> None:
@@ -82,7 +97,7 @@ def test_two_deployments_do_not_mix_in_one_home(tmp_path: Path) -> None:
     other = History(tmp_path, CannedDeck(remote=True).target)
     other.close()
 
-    assert other.read("waiting", HOUR, NOON + 1) == ()
+    assert other.curves(HOUR, 10, NOON + 1) == {}
 
 
 def test_recording_does_not_wait_for_a_locked_file(tmp_path: Path) -> None:
@@ -90,9 +105,10 @@ def test_recording_does_not_wait_for_a_locked_file(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None) as stranger:
         stranger.execute("begin exclusive")
         history = History(tmp_path, look(NOON).target)
+        looks = [look(NOON + second) for second in range(200)]
         began = time.perf_counter()
-        for second in range(200):
-            history.record(look(NOON + second))
+        for seen in looks:
+            history.record(seen)
         took = time.perf_counter() - began
         stranger.execute("rollback")
     stranger.close()
@@ -107,5 +123,5 @@ def test_a_home_that_cannot_be_written_has_no_history_and_no_error(tmp_path: Pat
     history.record(look(NOON))
     history.close()
 
-    assert history.read("waiting", HOUR, NOON) == ()
+    assert history.curves(HOUR, 10, NOON) == {}
     assert os.listdir(tmp_path) == ["file"]
