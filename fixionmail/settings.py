@@ -27,12 +27,16 @@ def _url_of(schemes: tuple[str, ...], example: str) -> AfterValidator:
         text = value.get_secret_value().strip()
         try:
             parts = urlsplit(text)
-            has_place = bool(parts.hostname or (parts.scheme == "unix" and parts.path)) and parts.port != 0
+            is_cut = (
+                "@" in parts.path + parts.fragment
+            )  # the password's own / or # ends what is taken for the host
+            has_host = bool(parts.hostname or (parts.scheme == "unix" and parts.path))
+            has_place = is_cut or (has_host and parts.port != 0)
         except ValueError:  # its own words would repeat the URL, password included
             raise ValueError(f"needs a host and a port number, like {example}") from None
         if parts.scheme not in schemes:
             raise ValueError(f"must start with {' or '.join(f'{s}://' for s in schemes)}, like {example}")
-        if "@" in parts.path + parts.fragment:
+        if is_cut:
             raise ValueError("has a / or # in its password: write them as %2F and %23")
         if not has_place:
             raise ValueError(f"needs a host and a port number, like {example}")

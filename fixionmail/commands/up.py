@@ -30,12 +30,14 @@ def up(
     """
     from fixionmail import logs
     from fixionmail.loops.service import stop_on_signals
+    from fixionmail.mail.choice import sender_of
     from fixionmail.ops.target import where_mail_goes
     from fixionmail.processes.stack import running_stack
     from fixionmail.settings import load_settings
     from fixionmail.store import open_store
 
     settings = load_settings()
+    sender_of(settings)  # a worker that cannot send would be started again and again
     logs.set_up("warning")
     with stop_on_signals() as stop:
         typer.echo("Starting ...")

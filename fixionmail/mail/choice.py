@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from fixionmail.errors import SettingsError
 from fixionmail.mail.mailer import Mailer
 from fixionmail.mail.outbox import Outbox
 from fixionmail.mail.render import Sender
@@ -40,5 +41,14 @@ def mail_line(settings: Settings, store: Store) -> MailLine:
 
 
 def sender_of(settings: Settings) -> Sender:
-    """Who the mails come from, and where their links lead."""
+    """Who the mails come from, and where their links lead.
+
+    Raises:
+        SettingsError: EMAIL_FROM or APP_BASE_URL cannot be used.
+    """
+    if settings.resend_api_key is not None and "email_from" not in settings.model_fields_set:
+        raise SettingsError(
+            "RESEND_API_KEY is set, but EMAIL_FROM is not: set it to an address of a domain that Resend has verified, "
+            "like FixionMail <stories@your.domain>."
+        )
     return Sender(address=settings.email_from, base_url=settings.app_base_url.get_secret_value().rstrip("/"))

@@ -170,5 +170,5 @@ def explained(error: Exception, url: str) -> FixionMailError:
             f"The database lacks what this FixionMail needs ({text}): run fixionmail db migrate."
         )
     if state is None or is_passing(state):
-        return DatabaseUnreachableError(f"Postgres at {where} does not answer: {text}.")
+        return DatabaseUnreachableError(f"Postgres at {where} does not answer: {text.splitlines()[0]}.")
     return DatabaseError(f"Postgres reports {state}: {text}")

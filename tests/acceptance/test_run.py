@@ -85,6 +85,28 @@ def test_a_postgres_that_refuses_the_password_is_exit_code_2(tmp_path: Path, dat
     assert_no_trace_of("wr0ng-s3cret", ended.err)
 
 
+@pytest.mark.parametrize("settings", [{}, {"EMAIL_FROM": "no address"}, {"EMAIL_FROM": "a@b\\c"}], ids=str)
+@pytest.mark.parametrize("command", [["run", "all"], ["run", "web"], ["up"]], ids=" ".join)
+def test_who_would_send_through_resend_must_say_from_whom(
+    tmp_path: Path, database_url: str, command: list[str], settings: dict[str, str]
+) -> None:
+    ended = start(
+        tmp_path,
+        *command,
+        settings={
+            "DATABASE_URL": database_url,
+            "ENABLE_REDIS_QUEUE": "false",
+            "RESEND_API_KEY": "re_s3cret",
+            "PORT": str(free_port()),
+            **settings,
+        },
+    )
+
+    assert ended.code == 2
+    assert "EMAIL_FROM" in ended.err
+    assert_no_trace_of("re_s3cret", ended.err)
+
+
 def test_a_database_without_migrations_is_exit_code_1_and_names_the_cure(
     tmp_path: Path, empty_database: str
 ) -> None:

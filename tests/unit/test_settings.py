@@ -202,9 +202,10 @@ def test_a_url_that_cannot_be_used_is_refused_without_its_password(load: Load, u
     assert "12" not in str(caught.value)
 
 
-def test_a_password_with_a_slash_is_told_how_to_be_written(load: Load) -> None:
+@pytest.mark.parametrize("password", ["12/geheim", "12#geheim", "ge/heim", "/"])
+def test_a_password_with_a_slash_or_hash_is_told_how_to_be_written(load: Load, password: str) -> None:
     with pytest.raises(SettingsError, match="write them as %2F and %23"):
-        load(DATABASE_URL="postgresql://user:12/geheim@host/db")
+        load(DATABASE_URL=f"postgresql://user:{password}@host/db")
 
 
 @pytest.mark.parametrize(
