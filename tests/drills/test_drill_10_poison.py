@@ -80,7 +80,7 @@ def test_it_is_named_with_its_attempts_and_the_providers_words(deployment: Deplo
     assert (finding.drill, finding.harm, finding.subjects) == (10, Harm.LATE, (str(poison),))
     assert finding.evidence[0].startswith(f"{poison}: 3 of 8 attempts: ")
     assert "this cannot be read" in finding.evidence[0]
-    assert [cure.action for cure in finding.cures] == ["", "cancel", "requeue"]
+    assert [cure.action for cure in finding.cures] == ["", "requeue", "cancel"]
 
 
 def test_cancelled_it_has_ended_in_redis_and_in_the_database_and_is_never_rung_for_again(

@@ -138,7 +138,7 @@ def _standing_line(scene: Scene, line: LineView) -> Finding:
         )
     )
     opening = Cure(
-        label="try again now",
+        label="try again now" if quota else "try again, once the setting is right",
         action="open-line",
         targets=(line.name,),
         automatic=f"one mail is tried {until}".strip().replace("until", "at") if until else "",
@@ -249,9 +249,9 @@ def _poison(scene: Scene, deliveries: DeliveriesView) -> Iterator[Finding]:
             count=len(witnesses),
             since=_first(witnesses),
             cures=(
-                Cure(label="show the group", command="fixionmail jobs failures"),
-                Cure(label="cancel", action="cancel", targets=ids),
+                Cure(label="see why", command=f"fixionmail jobs why {ids[0]}"),
                 Cure(label="queue again when it is mended", action="requeue", targets=ids),
+                Cure(label="cancel: no story is written", action="cancel", targets=ids),
             ),
             drill=10,
         )

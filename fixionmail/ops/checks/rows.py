@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
+from zoneinfo import available_timezones
 
 from fixionmail.models.deliveries import DuplicateFinding
 from fixionmail.ops.checks.scene import Scene, many
@@ -93,13 +95,14 @@ def _in_words(row: DuplicateFinding) -> str:
 
 
 def _subscribers(deliveries: DeliveriesView) -> Iterator[Finding]:
-    for kind, name, what, falls_back, option in (
-        ("zone", "zone-unknown", "an unknown time zone", "UTC", "--timezone"),
-        ("time", "time-unreadable", "an unreadable time", "08:00", "--delivery-time"),
+    for kind, name, what, falls_back, option, like in (
+        ("zone", "zone-unknown", "an unknown time zone", "UTC", "--timezone", "Europe/Berlin"),
+        ("time", "time-unreadable", "an unreadable time", "08:00", "--delivery-time", "07:30"),
     ):
         witnesses = deliveries.witnesses.get(kind, ())
         if witnesses:
-            address = witnesses[0].detail.partition(": ")[0]
+            address, _, given = witnesses[0].detail.partition(": ")
+            wanted = _zone_like(given) if kind == "zone" else "<value>"
             yield Finding(
                 kind=name,
                 harm=Harm.RISK,
@@ -110,12 +113,21 @@ def _subscribers(deliveries: DeliveriesView) -> Iterator[Finding]:
                 count=len(witnesses),
                 cures=(
                     Cure(
-                        label="correct it",
-                        command=f"fixionmail subscribers change {address} {option} <value>",
+                        label=f"correct it, like {like}",
+                        command=f"fixionmail subscribers change {address} {option} {wanted}",
                     ),
                 ),
                 drill=22,
             )
+
+
+def _zone_like(given: str) -> str:
+    """The known zone that was probably meant, or a place to write one."""
+    places = {zone.casefold(): zone for zone in sorted(available_timezones())}
+    wanted = given.strip().casefold().replace(" ", "_")
+    city = [zone for place, zone in places.items() if place.rpartition("/")[2] == wanted.rpartition("/")[2]]
+    alike = get_close_matches(wanted, places, n=1, cutoff=0.75)
+    return places[alike[0]] if alike else city[0] if city else "<value>"
 
 
 def _orphans(deliveries: DeliveriesView) -> Iterator[Finding]:

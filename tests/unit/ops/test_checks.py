@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fixionmail.models.operations import Witness
 from fixionmail.ops.checks import Machine, find
 from fixionmail.ops.checks.scene import many, span
 from fixionmail.ops.views.findings import Finding, Harm
@@ -42,6 +43,37 @@ class TestClocks:
 
     def test_two_seconds_are_borne(self) -> None:
         assert find(changed("database", clock_skew_seconds=2.0)) == ()
+
+
+class TestSubscribers:
+    @pytest.mark.parametrize(
+        ("given", "meant"),
+        [
+            ("europe/berlin ", "Europe/Berlin"),
+            ("Europe/Berln", "Europe/Berlin"),
+            ("Tokyo", "Asia/Tokyo"),
+            ("Mars/Phobos", "<value>"),
+        ],
+    )
+    def test_drill_22_the_zone_that_was_probably_meant_stands_in_the_command(
+        self, given: str, meant: str
+    ) -> None:
+        witness = Witness(subject="u", detail=f"ada@example.com: {given}", at=None)
+        finding = kinds(changed("deliveries", witnesses={"zone": (witness,)}))["zone-unknown"]
+        assert finding.cures[0].command == f"fixionmail subscribers change ada@example.com --timezone {meant}"
+
+
+class TestADatabaseThatRefuses:
+    def refusing(self, error: str) -> str:
+        section: Section[Any] = Section(error=error, error_type="DatabaseRefusedError")
+        return kinds(replace(well(), database=section))["database-refused"].cures[0].command
+
+    def test_is_reached_by_a_setting_that_is_named_with_its_address(self) -> None:
+        error = "Postgres at postgresql://ada:••••••@db:5432/x refuses: wrong password. Check DATABASE_URL."
+        assert self.refusing(error) == "DATABASE_URL=postgresql://ada:<password>@db:5432/x"
+
+    def test_over_https_it_is_the_key(self) -> None:
+        assert self.refusing("Supabase at https://x.supabase.co refuses.").startswith("SUPABASE_SERVICE_KEY=")
 
 
 class TestThisMachine:
