@@ -299,5 +299,5 @@ def _process_row(look: ProcessLook) -> ProcessRow:
         rss_bytes=look.rss,
         restarts=look.restarts,
         last_end=look.last_end,
-        about=look.note,
+        about=" · ".join(filter(None, (f"http://localhost:{look.port}" if look.port else "", look.note))),
     )

@@ -206,5 +206,6 @@ def _as_json(look: ProcessLook) -> dict[str, Any]:
         "rss_bytes": look.rss,
         "restarts": look.restarts,
         "last_end": look.last_end or None,
+        "port": look.port,
         "note": look.note or None,
     }

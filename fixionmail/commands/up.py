@@ -23,7 +23,9 @@ HEADLESS_LOOKS = 15
 def up(
     copies: Annotated[int, typer.Option(min=1, max=16, help="How many of each process.")] = 1,
 ) -> None:
-    """Run the whole of FixionMail here: Postgres and Redis where none are named, loops and workers.
+    """Run the whole of FixionMail here: Postgres and Redis where none are named, loops, workers and the web service.
+
+    The web service listens at PORT, or elsewhere where that is taken.
 
     In a terminal the console opens: q leaves it and stops all. Without one, Ctrl+C stops it. It goes on where it was
     the next time.
@@ -42,10 +44,12 @@ def up(
     with stop_on_signals() as stop:
         typer.echo("Starting ...")
         with (
-            running_stack(settings, copies=copies) as stack,
+            running_stack(settings, copies=copies, web=True) as stack,
             open_store(settings, max_connections=1) as store,
         ):
             typer.echo(f"Mail goes to {where_mail_goes(settings)}.")
+            if stack.web_url:
+                typer.echo(f"The web service is at {stack.web_url}.")
             typer.echo(f"Logs are in {settings.home / 'logs'}. Add readers with: fixionmail subscribers add")
             if sys.stdin.isatty() and sys.stdout.isatty():
                 _open_console(settings, stack)

@@ -47,6 +47,7 @@ class ProcessLook:
         last_end: how the one before it ended; empty when there was none.
         note: what else an operator should know; empty as a rule.
         log: the last lines of its log, as it wrote them.
+        port: where it was told to listen; None when it was not.
     """
 
     name: str
@@ -61,6 +62,7 @@ class ProcessLook:
     last_end: str = ""
     note: str = ""
     log: tuple[str, ...] = ()
+    port: int | None = None
 
 
 class Fleet:
@@ -263,6 +265,7 @@ class Fleet:
             last_end=record.last_end,
             note="" if supervised or state == STOPPED else UNSUPERVISED,
             log=tuple(last_lines(log_file(self._home, name), LOG_LINES)),
+            port=_port(want.spec) if want and want.spec.kind == "web" else None,
         )
         return self._measured(look, process) if process else look
 
@@ -277,6 +280,11 @@ class Fleet:
             cpu = 100 * (used - used_before) / max(now - before, 0.01)
             return replace(look, pid=process.pid, uptime=uptime, cpu=max(0.0, cpu), rss=rss)
         return look
+
+
+def _port(described: ProcessSpec) -> int | None:
+    told = described.environment.get("PORT", "")
+    return int(told) if told.isdecimal() else None
 
 
 def _chosen(target: str, wanted: Mapping[str, Wanted]) -> tuple[str, ...]:

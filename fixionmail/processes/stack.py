@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fixionmail.engine import free_port
 from fixionmail.errors import EngineError
 from fixionmail.processes import redis
 from fixionmail.processes.fleet import Fleet
@@ -20,11 +22,12 @@ from fixionmail.store import embedded, migrations
 
 @dataclass(frozen=True, kw_only=True)
 class Stack:
-    """A running stack. ``mode`` is ``queue`` or ``fallback``."""
+    """A running stack. ``mode`` is ``queue`` or ``fallback``; ``web_url`` is None where no web service runs."""
 
     mode: str
     redis_url: str | None
     fleet: Fleet
+    web_url: str | None = None
 
 
 def fleet_of(settings: Settings) -> Fleet:
@@ -50,6 +53,7 @@ def running_stack(
     settings: Settings,
     *,
     copies: int = 1,
+    web: bool = False,
     environment: Mapping[str, str] = os.environ,
     cwd: Path | None = None,
 ) -> Iterator[Stack]:
@@ -59,6 +63,8 @@ def running_stack(
     Args:
         settings: what servers to use.
         copies: of each kind.
+        web: in queue mode also run the web service, at PORT or, where that is taken, wherever there is room. (In
+            fallback mode it would be one more of each loop.)
         environment: what the processes get; it must lead to the same settings.
         cwd: the folder they work in; ours when None.
 
@@ -83,8 +89,34 @@ def running_stack(
             theirs["REDIS_URL"] = redis_url
         kinds = ("worker", "scheduler", "delivery") if redis_url else ("scheduler", "delivery")
         wanted = servers + [name for kind in kinds for name in names(kind, copies)]
+        web_url = None
+        if web and redis_url:
+            port = _web_port(fleet, settings.port)
+            web_url = f"http://localhost:{port}"
+            theirs["PORT"] = str(port)
+            if "app_base_url" not in settings.model_fields_set:
+                theirs["APP_BASE_URL"] = web_url  # so that the links in mails lead there
+            wanted.append("web")
         fleet.run_exactly([spec(name, home, environment=theirs, cwd=cwd) for name in wanted])
-        yield Stack(mode="queue" if redis_url else "fallback", redis_url=redis_url, fleet=fleet)
+        mode = "queue" if redis_url else "fallback"
+        yield Stack(mode=mode, redis_url=redis_url, fleet=fleet, web_url=web_url)
+
+
+def _web_port(fleet: Fleet, wished: int) -> int:
+    """Where the web service runs already; else the wished port, or any where that one is taken."""
+    running = next((look.port for look in fleet.look() if look.name == "web" and look.pid), None)
+    return running or (wished if _is_free(wished) else free_port())
+
+
+def _is_free(port: int) -> bool:
+    """Nobody listens there, on any address."""
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    try:
+        socket.create_server(("", port), family=family, dualstack_ipv6=both).close()
+    except OSError:
+        return False
+    return True
 
 
 def _started(fleet: Fleet, server: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 from flask import Flask
@@ -81,8 +83,10 @@ def is_at_work(candidate: Up) -> bool:
 
 @pytest.fixture(scope="module")
 def queue_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    """One ``up`` in queue mode, in a home with spaces and other letters, with a reader added while it runs."""
-    with up(tmp_path_factory.mktemp("up") / "Großes Heim für Füchse") as running_up:
+    """One ``up`` in queue mode, in a home with spaces and other letters, with a reader added while it runs; somebody
+    else listens at its PORT."""
+    home = tmp_path_factory.mktemp("up") / "Großes Heim für Füchse"
+    with socket.create_server(("", 0)) as taken, up(home, PORT=str(taken.getsockname()[1])) as running_up:
         add_reader_due_soon(running_up.home)
         yield running_up
 
@@ -104,9 +108,28 @@ def test_without_a_terminal_up_says_where_mail_goes_and_then_how_it_stands(queue
     assert lines[0] == "Starting ..."
     assert lines[1].startswith(f"Mail goes to the local outbox, {queue_up.home / 'outbox'}")
     assert "no mail leaves this machine" in lines[1]
-    assert str(queue_up.home / "logs") in lines[2]
-    assert "planned, " in lines[3]
+    assert lines[2].startswith("The web service is at http://localhost:")
+    assert str(queue_up.home / "logs") in lines[3]
+    assert "planned, " in lines[4]
     assert "\x1b" not in queue_up.said()
+
+
+def test_the_web_service_answers_where_there_was_room_and_is_listed_with_its_port(queue_up: Up) -> None:
+    url = next(line for line in queue_up.said().splitlines() if "web service" in line).split()[-1].rstrip(".")
+
+    until(lambda: answers(f"{url}/healthz"), "the web service to answer")
+
+    listed = run(queue_up.home, "processes", "list", "--json").json()["processes"]
+    (web,) = [process for process in listed if process["kind"] == "web"]
+    assert (web["state"], url) == ("running", f"http://localhost:{web['port']}")
+    assert web["pid"] == pid_of(queue_up, "web")
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def test_status_shows_mode_queues_worker_leaders_and_where_mail_goes(queue_up: Up) -> None:
@@ -227,8 +250,8 @@ def test_a_child_that_is_killed_is_started_again(queue_up: Up) -> None:
 
 def test_ctrl_c_ends_all_of_it_with_0_and_leaves_nothing_running(tmp_path: Path) -> None:
     with up(tmp_path) as running_up:
-        # up, three of ours, Postgres and Redis
-        until(lambda: len(everything_of(tmp_path)) >= 6, "all processes to be found")
+        # up, four of ours, Postgres and Redis
+        until(lambda: len(everything_of(tmp_path)) >= 7, "all processes to be found")
         assert stopped(running_up) == 0
     assert running_up.said().splitlines()[-1] == "Stopped."
     assert until(lambda: not everything_of(tmp_path), "all processes to end", 10)
