@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -59,6 +60,28 @@ def run(home: Path, *arguments: str, timeout: float = PATIENCE_SECONDS, **settin
         timeout=timeout,
         check=False,
     )
+    return Ended(code=done.returncode, out=done.stdout, err=done.stderr)
+
+
+def run_at_terminal(home: Path, answer: str, *arguments: str, **settings: str) -> Ended:
+    """Run a command whose questions somebody at a terminal answers with ``answer``."""
+    home.mkdir(parents=True, exist_ok=True)
+    ours, theirs = pty.openpty()
+    try:
+        os.write(ours, f"{answer}\n".encode())
+        done = subprocess.run(
+            command(*arguments),
+            env=environment(home, **settings),
+            cwd=home,
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+    finally:
+        os.close(theirs)
+        os.close(ours)
     return Ended(code=done.returncode, out=done.stdout, err=done.stderr)
 
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import settings
 from redis import Redis
@@ -14,6 +15,7 @@ from redis import Redis
 from fixionmail.processes.redis import embedded_redis
 from fixionmail.store import Store
 from fixionmail.store.direct import DirectTransport
+from tests.contract.store.world import World
 from tests.postgres import PostgresServer, running_postgres
 
 CONNECTIONS = 8
@@ -71,6 +73,13 @@ def store(request: pytest.FixtureRequest) -> Store:
     """The store, once on each road to the database; whatever is tested with it must hold on both."""
     chosen: Store = request.getfixturevalue("direct_store" if request.param == "postgres" else "rpc_store")
     return chosen
+
+
+@pytest.fixture
+def world(direct_store: Store, database_url: str) -> Iterator[World]:
+    """A database with nothing in it, by psycopg, and a superuser's look into it."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield World(direct_store, connection)
 
 
 @pytest.fixture(scope="session")

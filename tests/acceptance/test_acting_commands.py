@@ -2,58 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from redis import Redis
 
 from fixionmail.jobs.worker import keys
-from fixionmail.store import Store
-from tests.commands import Ended, command, environment, run, until
+from tests.acceptance.conftest import Fixionmail, Operator
+from tests.commands import command, environment, run, run_at_terminal, until
 from tests.contract.store.world import World
-from tests.integration.worker.servers import RedisServer, free_port
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def redis(server: RedisServer) -> Iterator[Any]:
-    with Redis.from_url(server.url) as client:
-        client.flushall()
-        yield client
-
-
-class Operator:
-    """Runs a command against the server, with a home and a place for records of its own."""
-
-    def __init__(self, home: Path, url: str) -> None:
-        self.home, self.url = home, url
-
-    def __call__(self, *arguments: str) -> Ended:
-        return run(self.home, *arguments, "--redis-url", self.url, XDG_STATE_HOME=str(self.home))
-
-    @property
-    def on_record(self) -> str:
-        path = self.home / "fixionmail" / "audit.jsonl"
-        return path.read_text() if path.exists() else ""
-
-
-@pytest.fixture
-def operate(redis: Any, server: RedisServer, tmp_path: Path) -> Operator:
-    return Operator(tmp_path / "home", server.url)
+from tests.integration.worker.servers import free_port
 
 
 def failed(redis: Any, *ids: str) -> None:
@@ -125,36 +85,19 @@ def test_a_redis_that_is_away_is_4(tmp_path: Path) -> None:
     assert "secret" not in ended.err
 
 
-@pytest.mark.parametrize(("answer", "left"), [(b"n\n", 1), (b"y\n", 0)])
-def test_somebody_at_a_terminal_is_asked(
-    redis: Any, server: RedisServer, tmp_path: Path, answer: bytes, left: int
-) -> None:
+@pytest.mark.parametrize(("answer", "left"), [("n", 1), ("y", 0)])
+def test_somebody_at_a_terminal_is_asked(redis: Any, operate: Operator, answer: str, left: int) -> None:
     failed(redis, "a")
-    main, other = pty.openpty()
-    try:
-        process = subprocess.Popen(
-            command("jobs", "delete", "a", "--redis-url", server.url),
-            env=environment(tmp_path, XDG_STATE_HOME=str(tmp_path)),
-            cwd=tmp_path,
-            stdin=other,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        os.write(main, answer)
-        _, said = process.communicate(timeout=60)
-    finally:
-        os.close(main)
-        os.close(other)
-    assert b"Delete: 1 in all" in said
+    delete = ("jobs", "delete", "a", "--redis-url", operate.url)
+    ended = run_at_terminal(operate.home, answer, *delete, XDG_STATE_HOME=str(operate.home))
+    assert "Delete: 1 in all? [y/N]" in ended.err
     assert redis.zcard("rq:failed:reports") == left
 
 
-def test_ctrl_c_says_what_is_done_and_the_same_command_does_the_rest(
-    redis: Any, server: RedisServer, operate: Operator
-) -> None:
+def test_ctrl_c_says_what_is_done_and_the_same_command_does_the_rest(redis: Any, operate: Operator) -> None:
     failed(redis, *(f"j-{n}" for n in range(500)))
     operate.home.mkdir()
-    arguments = ("jobs", "requeue", "--all-matching", "state:failed", "--yes", "--redis-url", server.url)
+    arguments = ("jobs", "requeue", "--all-matching", "state:failed", "--yes", "--redis-url", operate.url)
     process = subprocess.Popen(
         command(*arguments, "--rate", "50"),
         env=environment(operate.home, XDG_STATE_HOME=str(operate.home)),
@@ -212,30 +155,19 @@ def test_a_repair_of_what_the_audit_names_leaves_it_silent(redis: Any, operate: 
 
 
 class TestWithADatabase:
-    @pytest.fixture
-    def world(self, direct_store: Store, database_url: str) -> Iterator[World]:
-        with psycopg.connect(database_url, autocommit=True) as connection:
-            yield World(direct_store, connection)
-
-    def test_the_scheduler_is_paused_and_resumed(
-        self, world: World, database_url: str, tmp_path: Path
-    ) -> None:
+    def test_the_scheduler_is_paused_and_resumed(self, world: World, fixionmail: Fixionmail) -> None:
         for verb, is_on in (("pause", True), ("pause", True), ("resume", False)):
-            ended = run(tmp_path, "scheduler", verb, "--yes", "--reason", "a move", DATABASE_URL=database_url)
+            ended = fixionmail("scheduler", verb, "--yes", "--reason", "a move")
             assert ended.code == 0, ended
             assert world.value("select switch_is_on_v1('scheduler_paused')") is is_on
         assert {"pause-scheduler", "resume-scheduler"} <= {row["action"] for row in world.audit()}
 
-    def test_a_line_that_stands_still_is_opened(
-        self, world: World, database_url: str, tmp_path: Path
-    ) -> None:
+    def test_a_line_that_stands_still_is_opened(self, world: World, fixionmail: Fixionmail) -> None:
         world.line.outlook(max_size=1)
         world.change(
             "update send_lines set paused_until = now() + interval '1 hour', paused_reason = 'quota'"
         )
-        ended = run(
-            tmp_path, "db", "open-line", "resend", "pigeons", "--yes", "--json", DATABASE_URL=database_url
-        )
+        ended = fixionmail("db", "open-line", "resend", "pigeons", "--yes", "--json")
         assert (ended.code, ended.json()["outcomes"]) == (3, {"ok": 1, "gone": 1})
         assert world.value("select paused_until < now() from send_lines")
-        assert run(tmp_path, "db", "open-line", DATABASE_URL=database_url).code == 2
+        assert fixionmail("db", "open-line").code == 2

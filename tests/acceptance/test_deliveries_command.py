@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pty
-import subprocess
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
@@ -20,30 +14,13 @@ from fixionmail.mail.resend import Resend
 from fixionmail.mail.send import Post
 from fixionmail.models.mail import Outcome
 from fixionmail.models.verdict import Verdict
-from fixionmail.store import Store
-from tests.commands import Ended, command, environment, run
+from tests.acceptance.conftest import Fixionmail
+from tests.commands import Ended, run_at_terminal
 from tests.contract.store.world import TODAY, World
 from tests.standins.faults import Fault
 from tests.standins.resend import ResendStandIn
 
-Fixionmail = Callable[..., Ended]
 WHY = ("--reason", "the provider's own page says so")
-
-
-@pytest.fixture
-def fixionmail(tmp_path: Path, database_url: str) -> Fixionmail:
-    """Run `fixionmail` on a database of its own."""
-
-    def call(*arguments: object, **settings: Any) -> Ended:
-        return run(tmp_path, *map(str, arguments), DATABASE_URL=database_url, **settings)
-
-    return call
-
-
-@pytest.fixture
-def world(direct_store: Store, database_url: str) -> Iterator[World]:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        yield World(direct_store, connection)
 
 
 def missed(world: World) -> UUID:
@@ -165,23 +142,9 @@ class TestChanging:
         self, world: World, tmp_path: Path, database_url: str, answer: str, code: int, state: str
     ) -> None:
         late = missed(world)
-        ours, theirs = pty.openpty()
-        try:
-            os.write(ours, f"{answer}\n".encode())
-            done = subprocess.run(
-                command("deliveries", "retry", str(late)),
-                env=environment(tmp_path, DATABASE_URL=database_url),
-                cwd=tmp_path,
-                stdin=theirs,
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-        finally:
-            os.close(theirs)
-            os.close(ours)
-        assert (done.returncode, "Retry: 1 in all? [y/N]" in done.stderr) == (code, True)
+        retry = ("deliveries", "retry", str(late))
+        ended = run_at_terminal(tmp_path, answer, *retry, DATABASE_URL=database_url)
+        assert (ended.code, "Retry: 1 in all? [y/N]" in ended.err) == (code, True)
         assert world.state("scheduled_deliveries", late) == state
 
     def test_cancels_with_who_and_why_on_record(self, fixionmail: Fixionmail, world: World) -> None:

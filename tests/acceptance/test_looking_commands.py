@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,48 +15,12 @@ from redis import Redis
 from rq import Queue
 
 from fixionmail.jobs.worker import enqueue_many
-from tests.commands import Ended, command, environment, run, until
+from tests.acceptance.conftest import Operator
+from tests.commands import command, environment, run, until
 from tests.integration.worker.functions import HERE
 from tests.integration.worker.jobs import new
-from tests.integration.worker.servers import RedisServer, free_port
+from tests.integration.worker.servers import free_port
 from tests.integration.worker.workers import Workers
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis"))
-    server.start()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def redis(server: RedisServer) -> Iterator[Redis]:
-    with Redis.from_url(server.url) as client:
-        client.flushall()
-        yield client
-
-
-class Looker:
-    """Runs a command against the server, in an empty home."""
-
-    def __init__(self, home: Path, url: str) -> None:
-        self.home, self.url = home, url
-
-    def __call__(self, *arguments: str) -> Ended:
-        return run(self.home, *arguments, "--redis-url", self.url)
-
-    def json(self, *arguments: str, code: int = 0) -> Any:
-        ended = self(*arguments, "--json")
-        assert ended.code == code, ended
-        document = ended.json()
-        assert document["schema"] == 1
-        return document
-
-
-@pytest.fixture
-def look(redis: Redis, server: RedisServer, tmp_path: Path) -> Looker:
-    return Looker(tmp_path / "home", server.url)
 
 
 def three_jobs(redis: Redis) -> None:
@@ -67,76 +30,74 @@ def three_jobs(redis: Redis) -> None:
     queue.enqueue(f"{HERE}.add", 1, 2, job_id="unwanted").cancel()
 
 
-def test_queues_and_workers_are_listed(redis: Redis, look: Looker) -> None:
+def test_queues_and_workers_are_listed(redis: Redis, operate: Operator) -> None:
     three_jobs(redis)
     redis.sadd("rq:workers", "rq:worker:killed")
 
-    (queue,) = look.json("queues", "list")["queues"]
-    (worker,) = look.json("workers", "list")["workers"]
+    (queue,) = operate.json("queues", "list")["queues"]
+    (worker,) = operate.json("workers", "list")["workers"]
 
     assert (queue["name"], queue["waiting"], queue["scheduled"], queue["canceled"]) == ("reports", 1, 1, 1)
     assert queue["oldest_waiting_at"].endswith("+00:00")
     assert (worker["name"], worker["health"]) == ("killed", "dead")
-    assert "reports: 1 scheduled; 1 canceled" in look("queues", "list").out
-    assert "dead" in look("workers", "list").out
+    assert "reports: 1 scheduled; 1 canceled" in operate("queues", "list").out
+    assert "dead" in operate("workers", "list").out
 
 
-def test_jobs_are_listed_filtered_and_paged(redis: Redis, look: Looker) -> None:
+def test_jobs_are_listed_filtered_and_paged(redis: Redis, operate: Operator) -> None:
     three_jobs(redis)
 
-    everything = look.json("jobs", "list", "--limit", "2")
-    rest = look.json("jobs", "list", "--limit", "2", "--after", everything["next"])
+    everything = operate.json("jobs", "list", "--limit", "2")
+    rest = operate.json("jobs", "list", "--limit", "2", "--after", everything["next"])
 
     assert everything["total"] == rest["total"] == 3
     assert {row["job_id"] for row in everything["jobs"] + rest["jobs"]} == {"waits", "later", "unwanted"}
-    assert [row["job_id"] for row in look.json("jobs", "list", "state:queued")["jobs"]] == ["waits"]
-    found = look.json("jobs", "search", "id:wanted")
+    assert [row["job_id"] for row in operate.json("jobs", "list", "state:queued")["jobs"]] == ["waits"]
+    found = operate.json("jobs", "search", "id:wanted")
     assert ([row["job_id"] for row in found["jobs"]], found["searched"]) == (["unwanted"], 3)
-    shown = look("jobs", "list", "state:queued queue:reports")
+    shown = operate("jobs", "list", "state:queued queue:reports")
     assert f"{HERE}"[:20] in shown.out
     assert "1 of 1 jobs." in shown.out
 
 
-def test_a_job_is_shown_and_an_unknown_one_is_a_problem(redis: Redis, look: Looker) -> None:
+def test_a_job_is_shown_and_an_unknown_one_is_a_problem(redis: Redis, operate: Operator) -> None:
     three_jobs(redis)
 
-    shown, unknown = look("jobs", "show", "waits"), look("jobs", "show", "nobody")
+    shown, unknown = operate("jobs", "show", "waits"), operate("jobs", "show", "nobody")
 
     assert shown.code == 0
     assert "queued on reports, 1 of 1 from the head" in shown.out
     assert "pickled, " in shown.out
-    assert look.json("jobs", "show", "waits")["job"]["state"] == "queued"
+    assert operate.json("jobs", "show", "waits")["job"]["state"] == "queued"
     assert unknown.code == 1
     assert "Nothing in this Redis knows a job 'nobody'" in unknown.err
 
 
-def test_failures_are_grouped_and_are_a_problem(
-    redis: Redis, look: Looker, server: RedisServer, tmp_path: Path
-) -> None:
-    assert look.json("jobs", "failures")["groups"] == []
+def test_failures_are_grouped_and_are_a_problem(redis: Redis, operate: Operator, tmp_path: Path) -> None:
+    assert operate.json("jobs", "failures")["groups"] == []
     enqueue_many(redis, "stories", [new(f"job-{n}", "boom") for n in range(3)])
-    workers = Workers(server.url, tmp_path)
+    workers = Workers(operate.url, tmp_path)
     workers.start(burst=True).join()
 
-    groups = look.json("jobs", "failures", code=1)["groups"]
+    groups = operate.json("jobs", "failures", code=1)["groups"]
 
     assert [(group["error"], group["count"]) for group in groups] == [("ValueError: the mill is broken", 3)]
-    assert "3 failed jobs in 1 groups." in look("jobs", "failures").out
+    assert "3 failed jobs in 1 groups." in operate("jobs", "failures").out
 
 
-def test_an_audit_is_silent_or_names_what_is_wrong(redis: Redis, look: Looker) -> None:
+def test_an_audit_is_silent_or_names_what_is_wrong(redis: Redis, operate: Operator) -> None:
     three_jobs(redis)
-    well = look("audit")
+    well = operate("audit")
     assert (well.code, well.out.startswith("Nothing is wrong")) == (0, True)
     redis.delete("rq:queue:reports")
 
-    (finding,) = look.json("audit", code=1)["findings"]
+    (finding,) = operate.json("audit", code=1)["findings"]
 
     assert (finding["kind"], finding["subjects"]) == ("record-without-entry", ["waits"])
-    assert "Jobs on record and in no list or registry: 1" in look("audit").out
+    assert "Jobs on record and in no list or registry: 1" in operate("audit").out
 
 
-def test_hostile_text_neither_steers_the_terminal_nor_breaks_the_table(redis: Any, look: Looker) -> None:
+def test_hostile_text_neither_steers_the_terminal_nor_breaks_the_table(redis: Any, operate: Operator) -> None:
     redis.sadd("rq:queues", "rq:queue:[/]")
     redis.rpush("rq:queue:[/]", "x")
     redis.hset(
@@ -144,10 +105,10 @@ def test_hostile_text_neither_steers_the_terminal_nor_breaks_the_table(redis: An
     )
 
     for words in (("jobs", "list"), ("queues", "list"), ("jobs", "show", "x"), ("audit",)):
-        shown = look(*words)
+        shown = operate(*words)
         assert shown.code == 0, shown
         assert "\x1b" not in shown.out
-    assert "[red]" in look("jobs", "list").out
+    assert "[red]" in operate("jobs", "list").out
 
 
 @pytest.mark.parametrize("words", [("queues", "list"), ("workers", "list"), ("jobs", "list"), ("audit",)])
@@ -175,21 +136,21 @@ def test_what_cannot_be_meant_is_exit_code_2(tmp_path: Path, words: tuple[str, .
     assert said in ended.err
 
 
-def test_a_wrong_filter_is_exit_code_2(look: Looker) -> None:
-    ended = look("jobs", "list", "state:lost")
+def test_a_wrong_filter_is_exit_code_2(operate: Operator) -> None:
+    ended = operate("jobs", "list", "state:lost")
 
     assert ended.code == 2
     assert "There is no state 'lost'." in ended.err
 
 
-def test_watching_into_a_file_prints_one_look_below_the_other(redis: Redis, look: Looker) -> None:
+def test_watching_into_a_file_prints_one_look_below_the_other(redis: Redis, operate: Operator) -> None:
     three_jobs(redis)
-    look.home.mkdir()
-    words = ("queues", "list", "--watch", "--redis-url", look.url)
-    file = look.home / "looks"
+    operate.home.mkdir()
+    words = ("queues", "list", "--watch", "--redis-url", operate.url)
+    file = operate.home / "looks"
     with (
         file.open("w") as out,
-        subprocess.Popen(command(*words), env=environment(look.home), stdout=out) as watching,
+        subprocess.Popen(command(*words), env=environment(operate.home), stdout=out) as watching,
     ):
         until(lambda: file.read_text().count("reports") >= 2, "two looks")
         watching.send_signal(signal.SIGINT)
@@ -197,14 +158,14 @@ def test_watching_into_a_file_prints_one_look_below_the_other(redis: Redis, look
     assert "\x1b" not in file.read_text()
 
 
-def test_watching_prints_a_document_a_line_until_it_is_interrupted(redis: Redis, look: Looker) -> None:
+def test_watching_prints_a_document_a_line_until_it_is_interrupted(redis: Redis, operate: Operator) -> None:
     three_jobs(redis)
-    look.home.mkdir()
-    words = ("queues", "list", "--json", "--watch", "--redis-url", look.url)
-    lines = look.home / "lines"
+    operate.home.mkdir()
+    words = ("queues", "list", "--json", "--watch", "--redis-url", operate.url)
+    lines = operate.home / "lines"
     with (
         lines.open("w") as out,
-        subprocess.Popen(command(*words), env=environment(look.home), stdout=out) as watching,
+        subprocess.Popen(command(*words), env=environment(operate.home), stdout=out) as watching,
     ):
         until(lambda: lines.read_text().count("\n") >= 2, "two looks")
         watching.send_signal(signal.SIGINT)

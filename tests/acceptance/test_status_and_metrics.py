@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from functools import partial
 from uuid import uuid4
 
-import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
 from fixionmail.jobs.names import story_job_id
-from fixionmail.store import Store
-from tests.commands import Ended, run
+from tests.acceptance.conftest import Fixionmail
 from tests.contract.store.world import World, now
 from tests.integration.worker.servers import free_port
 
-Fixionmail = Callable[..., Ended]
 NOBODY = "postgresql://me:s3cret@127.0.0.1:{port}/stories"
 
 
 @pytest.fixture
-def fixionmail(tmp_path: Path, database_url: str, redis_url: str) -> Fixionmail:
+def fixionmail(fixionmail: Fixionmail, redis_url: str) -> Fixionmail:
     """Run ``fixionmail`` on a database and a Redis of its own, unless another is named."""
-
-    def call(*arguments: str, **settings: str) -> Ended:
-        return run(tmp_path, *arguments, **{"DATABASE_URL": database_url, "REDIS_URL": redis_url, **settings})
-
-    return call
-
-
-@pytest.fixture
-def world(direct_store: Store, database_url: str) -> Iterator[World]:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        yield World(direct_store, connection)
+    return partial(fixionmail, REDIS_URL=redis_url)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from fcntl import ioctl
+from functools import partial
 from pathlib import Path
 from termios import FIONREAD
 from typing import Any, TextIO
@@ -19,7 +20,8 @@ from typing import Any, TextIO
 import psycopg
 import pytest
 
-from tests.commands import Ended, command, environment, run, until
+from tests.acceptance.conftest import Fixionmail
+from tests.commands import command, environment, run, until
 
 HEADER = "email,timezone,delivery_time,genre,setting,character\n"
 ADA = ("ada@example.com", "--timezone", "Europe/London", "--delivery-time", "7:30")
@@ -27,17 +29,11 @@ HALF_A_PAGE = 25_000
 """Characters; more than are read ahead."""
 NOBODY = "postgresql://user@127.0.0.1:1/nothing"
 
-Fixionmail = Callable[..., Ended]
-
 
 @pytest.fixture
-def fixionmail(tmp_path: Path, database_url: str) -> Fixionmail:
+def fixionmail(fixionmail: Fixionmail) -> Fixionmail:
     """Run `fixionmail subscribers` on a database of its own."""
-
-    def call(*arguments: str) -> Ended:
-        return run(tmp_path, "subscribers", *arguments, DATABASE_URL=database_url)
-
-    return call
+    return partial(fixionmail, "subscribers")
 
 
 def csv_file(folder: Path, lines: list[str]) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from fixionmail.jobs.claims import ClaimKeeper
@@ -38,12 +37,6 @@ class CountingTransport:
 
     def close(self) -> None:
         """It is the other's."""
-
-
-@pytest.fixture
-def world(direct_store: Store, database_url: str) -> Iterator[World]:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        yield World(direct_store, connection)
 
 
 @pytest.fixture

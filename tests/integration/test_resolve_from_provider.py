@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 
 from fixionmail.errors import MailError, UnreachableError
@@ -18,7 +17,6 @@ from fixionmail.mail.send import Post
 from fixionmail.models.deliveries import DeliveryRecord
 from fixionmail.models.verdict import Verdict
 from fixionmail.ops.deliveries import REQUEST_SECONDS, Lookup, look_up
-from fixionmail.store import Store
 from tests.contract.store.world import World, now
 from tests.standins.faults import Fault
 from tests.standins.resend import ResendStandIn
@@ -36,12 +34,6 @@ def resend() -> Iterator[ResendStandIn]:
 def client(resend: ResendStandIn) -> Iterator[Resend]:
     with Resend(api_key=resend.api_key, url=resend.url) as running:
         yield running
-
-
-@pytest.fixture
-def world(direct_store: Store, database_url: str) -> Iterator[World]:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        yield World(direct_store, connection)
 
 
 def send(world: World, client: Resend) -> None:

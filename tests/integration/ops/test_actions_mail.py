@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 from redis import Redis
 from uuid_utils.compat import uuid7
@@ -24,12 +23,6 @@ from fixionmail.store.transport import Transport
 from tests.contract.store.world import World
 from tests.integration.ops.acting import ORDER, act, run
 from tests.integration.worker.servers import RedisServer
-
-
-@pytest.fixture
-def world(direct_store: Store, database_url: str) -> Iterator[World]:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        yield World(direct_store, connection)
 
 
 @pytest.fixture

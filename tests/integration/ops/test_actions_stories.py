@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
 import pytest
 from redis import Redis
 from rq import Queue
@@ -18,17 +17,10 @@ from fixionmail.jobs.names import story_job_id
 from fixionmail.ops import actions
 from fixionmail.ops.actions import Hands
 from fixionmail.settings import Settings
-from fixionmail.store import Store
 from tests.contract.store.world import World
 from tests.integration.ops.acting import act, run
 from tests.integration.worker.jobs import status
 from tests.integration.worker.servers import RedisServer, free_port
-
-
-@pytest.fixture
-def world(direct_store: Store, database_url: str) -> Iterator[World]:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        yield World(direct_store, connection)
 
 
 @pytest.fixture

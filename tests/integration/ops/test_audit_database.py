@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg
 import pytest
 from redis import Redis
 
@@ -19,17 +18,10 @@ from fixionmail.ops.audit import AuditStep, audit
 from fixionmail.ops.audit_database import database_side
 from fixionmail.ops.snapshot import Observer
 from fixionmail.settings import Settings
-from fixionmail.store import Store
 from tests.contract.store.world import World, now
 from tests.faults.deployment import deployment
 from tests.integration.ops.test_audit import queued
 from tests.integration.worker.servers import RedisServer, free_port
-
-
-@pytest.fixture
-def world(direct_store: Store, database_url: str) -> Iterator[World]:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        yield World(direct_store, connection)
 
 
 def settings(home: Path, **given: Any) -> Settings:

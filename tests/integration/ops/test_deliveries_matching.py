@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from uuid import UUID
 
-import psycopg
 import pytest
 
 from fixionmail.errors import InputError
 from fixionmail.ops.matching import DELIVERIES_PAGE, deliveries_matching
-from fixionmail.store import Store
 from tests.contract.store.world import HOUR, World, now
-
-
-@pytest.fixture
-def world(direct_store: Store, database_url: str) -> Iterator[World]:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        yield World(direct_store, connection)
 
 
 def matching(world: World, query: str) -> list[UUID]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from uuid import UUID
 
-import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
@@ -13,14 +11,7 @@ from fixionmail.models.mail import Outcome, ProviderEvent
 from fixionmail.ops import delivery_detail
 from fixionmail.ops.deliveries import UnknownDeliveryError
 from fixionmail.ops.views.deliveries import DeliveryDetail
-from fixionmail.store import Store
 from tests.contract.store.world import World, now
-
-
-@pytest.fixture
-def world(direct_store: Store, database_url: str) -> Iterator[World]:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        yield World(direct_store, connection)
 
 
 def shown(world: World, delivery: UUID) -> DeliveryDetail:
