@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -19,13 +19,17 @@ REPLY_SECONDS = 5.0
 _TIMES = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
-def _load(name: str) -> Script:
+def _load(*names: str) -> Script:
     folder = resources.files(__package__) / "lua"
-    return Script(source="\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("common", name)))
+    return Script(
+        source="\n".join((folder / f"{name}.lua").read_text("utf-8") for name in ("common", *names))
+    )
 
 
 _STATES, _REPAIR = _load("states"), _load("repair")
-_CHANGES = {name: _load(name) for name in ("requeue", "cancel", "delete")}
+_CHANGES = {name: _load(name, "each") for name in ("requeue", "cancel", "delete")}
+_SWEEPS = {name: _load(name, "sweep") for name in _CHANGES}
+_WAITS, _DONE, _LATER = "waits ", "=", "later"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,7 @@ class RedisHand:
     def __init__(self, url: str, *, prefix: str = "rq") -> None:
         self.prefix = prefix
         self.connection = connect(url, reply_timeout=REPLY_SECONDS)
+        self._longest = 0.0
 
     def close(self) -> None:
         """Close the connection."""
@@ -63,6 +68,11 @@ class RedisHand:
         began = time.monotonic()
         self.connection.ping()
         return time.monotonic() - began
+
+    def take_longest(self) -> float:
+        """Seconds that the longest command took whose length grows with how many jobs it is given, since last asked."""
+        longest, self._longest = self._longest, 0.0
+        return longest
 
     def look(self, ids: Sequence[str]) -> list[JobSeen]:
         """What these jobs are like now; writes nothing."""
@@ -88,11 +98,41 @@ class RedisHand:
         Returns:
             A word for each: done, or why not (gone, moved on, running, queued, ended, broken).
         """
-        return [_text(word) for word in self._run(_CHANGES[what], [part for job in jobs for part in job])]
+        words = dict(
+            zip(
+                (job for job, _ in jobs),
+                map(_text, self._run(_CHANGES[what], ["0", *_flat(jobs)])),
+                strict=True,
+            )
+        )
+        queues = {word.removeprefix(_WAITS) for word in words.values() if word.startswith(_WAITS)}
+        for queue in queues:
+            waiting = {job: seen for job, seen in jobs if words[job] == _WAITS + queue}
+            words |= self._sweep(what, queue, waiting)
+        return [words[job] for job, _ in jobs]
+
+    def _sweep(self, what: str, queue: str, seen: Mapping[str, str]) -> dict[str, str]:
+        """Change jobs that wait in a long list, going through it in slices; those not found are in none."""
+        words: dict[str, str] = {}
+        passed = 0
+        while passed >= 0:
+            pairs = _flat(
+                (job, _DONE if words.get(job) == "done" else version) for job, version in seen.items()
+            )
+            passed, found = self._run(_SWEEPS[what], [queue, str(passed), *pairs])
+            words |= dict(zip(map(_text, found[::2]), map(_text, found[1::2]), strict=True))
+        left = [(job, version) for job, version in seen.items() if job not in words]
+        if left:
+            said = self._run(_CHANGES[what], ["1", *_flat(left)])
+            words |= dict(zip((job for job, _ in left), map(_text, said), strict=True))
+        return words
 
     def repair(self, ids: Sequence[str]) -> list[str]:
         """Make Redis agree with itself about these jobs, executions and workers; a word for each."""
-        return [_text(word) for word in self._run(_REPAIR, ids)]
+        words: dict[str, str] = {}
+        while left := [each for each in ids if words.get(each, _LATER) == _LATER]:
+            words |= dict(zip(left, map(_text, self._run(_REPAIR, left)), strict=True))
+        return [words[each] for each in ids]
 
     def stop_job(self, job_id: str) -> str:
         """Tell the worker that runs a job to stop it: asked, or why not."""
@@ -135,7 +175,15 @@ class RedisHand:
 
     def _run(self, script: Script, arguments: Sequence[str]) -> Any:
         now = datetime.now(UTC).strftime(_TIMES)
-        return scripts.run(self.connection, script, [self.prefix, now, *arguments])
+        began = time.monotonic()
+        answer = scripts.run(self.connection, script, [self.prefix, now, *arguments])
+        if script not in _SWEEPS.values():
+            self._longest = max(self._longest, time.monotonic() - began)
+        return answer
+
+
+def _flat(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    return [part for pair in pairs for part in pair]
 
 
 def _text(raw: bytes | None) -> str:

@@ -17,7 +17,7 @@ from fixionmail.ops.views.findings import Preview, Progress
 SAMPLES = 10
 NAMED_TARGETS = 20
 CHUNK_SECONDS = 0.005
-"""A chunk that takes longer than this, beyond the way there and back, is followed by a smaller one."""
+"""A chunk of which a command takes longer than this, beyond the way there and back, is followed by a smaller one."""
 LARGEST_CHUNK = 250
 SMALLEST_CHUNK = 10
 
@@ -135,12 +135,11 @@ class _Work:
         self, wanted: Action, chunk: Mapping[str, str], hands: Hands, order: Order, *, total: int
     ) -> Progress:
         """Do one chunk, and choose the size of the next."""
-        began = time.monotonic()
         self.under_way = tuple(chunk)
         words = wanted.change(hands, chunk, order)
         self.under_way = ()
         if self.paced:
-            self._pace(time.monotonic() - began - self.away, len(chunk))
+            self._pace(hands.redis.take_longest() - self.away, len(chunk))
         self.done += len(chunk)
         self.outcomes.update(words.values())
         return Progress(

@@ -1,5 +1,5 @@
--- Put before every script. ARGV[1] is the prefix of RQ's keys, ARGV[2] the moment in RQ's text form; then come pairs
--- of a job's id and the version it was seen in. Returns one word for each: see each script.
+-- Put before every script. ARGV[1] is the prefix of RQ's keys, ARGV[2] the moment in RQ's text form; then comes what the
+-- last part of the script says.
 local prefix, now_text = ARGV[1], ARGV[2]
 local now = tonumber(redis.call('TIME')[1])
 local REGISTRIES = {'failed', 'finished', 'deferred', 'ready', 'scheduled', 'canceled'}
@@ -51,12 +51,43 @@ local function leave_registries(job_id, queue)
   for _, registry in ipairs(REGISTRIES) do try('ZREM', key_of(registry, queue), job_id) end
 end
 
-local function leave_lists(job_id, queue)
-  try('LREM', list_of(queue), 0, job_id)
-  try('LREM', limbo_of(queue), 0, job_id)
+-- RQ 3's limits on how many jobs of one key are queued or run: the jobs let through, and those that wait.
+local function let_through(limit) return key_of('rl', limit) .. ':allowed' end
+local function held_back(limit) return key_of('rl', limit) .. ':rate_limited' end
+
+-- Let through what there is room for, the oldest first, as RQ does.
+local function fill(limit)
+  local most = tonumber(try('HGET', key_of('rl', limit), 'concurrency') or nil) or 0
+  while (try('ZCARD', let_through(limit)) or most) < most do
+    local job_id = (try('ZPOPMIN', held_back(limit)) or {})[1]
+    if not job_id then return end
+    local record = try('HMGET', key_of('job', job_id), 'origin', 'status', 'enqueue_at_front') or {}
+    if record[1] and record[2] == 'rate_limited' then
+      redis.call('ZADD', let_through(limit), now, job_id)
+      redis.call(record[3] == '1' and 'LPUSH' or 'RPUSH', list_of(record[1]), job_id)
+      redis.call('HSET', key_of('job', job_id), 'status', 'queued', 'enqueued_at', now_text)
+    end
+  end
 end
 
-local function push(job_id, queue, worker)
+local function leave_limit(job_id, limit)
+  if not limit or limit == '' then return end
+  try('ZREM', held_back(limit), job_id)
+  if try('ZREM', let_through(limit), job_id) == 1 then fill(limit) end
+end
+
+-- Queue a job under a limit: it waits until it is let through, at once where there is room.
+local function push_within(job_id, limit, most)
+  redis.call('HSET', key_of('job', job_id), 'status', 'rate_limited', 'enqueue_at_front', '0')
+  redis.call('SADD', prefix .. ':rl-keys', limit)
+  if most then redis.call('HSET', key_of('rl', limit), 'concurrency', most) end
+  try('ZREM', let_through(limit), job_id)
+  redis.call('ZADD', held_back(limit), now, job_id)
+  fill(limit)
+end
+
+-- ``limit`` and ``most``: where RQ 3 limits jobs of its kind.
+local function push(job_id, queue, worker, limit, most)
   leave_registries(job_id, queue)
   try('LREM', limbo_of(queue), 0, job_id)
   forget_running(job_id, queue, worker)
@@ -67,7 +98,11 @@ local function push(job_id, queue, worker)
   local ttl = tonumber(redis.call('HGET', key, 'ttl') or nil)
   if ttl and ttl > 0 then redis.call('EXPIRE', key, ttl) else redis.call('PERSIST', key) end
   redis.call('SADD', prefix .. ':queues', list_of(queue))
-  redis.call('RPUSH', list_of(queue), job_id)
+  if limit and limit ~= '' then
+    push_within(job_id, limit, most)
+  else
+    redis.call('RPUSH', list_of(queue), job_id)
+  end
 end
 
 -- A job's status and when it came into it: one that failed, was requeued and failed again is not as it was seen.
@@ -75,24 +110,14 @@ local function version_of(status, enqueued_at, ended_at)
   return status .. '|' .. (enqueued_at or '') .. '|' .. (ended_at or '')
 end
 
--- Call ``act(job_id, status, queue, worker)`` for each job that is as it was seen; a broken record ends nothing.
-local function each_as_seen(act)
-  local outcomes = {}
-  for i = 3, #ARGV, 2 do
-    local job_id, seen = ARGV[i], ARGV[i + 1]
-    local record = redis.pcall('HMGET', key_of('job', job_id), 'status', 'origin', 'worker_name', 'enqueued_at',
-                              'ended_at')
-    if record.err then
-      outcomes[#outcomes + 1] = 'broken'
-    elseif not record[1] then
-      outcomes[#outcomes + 1] = 'gone'
-    elseif version_of(record[1], record[4], record[5]) ~= seen then
-      outcomes[#outcomes + 1] = 'moved on'
-    elseif not record[2] or record[2] == '' then
-      outcomes[#outcomes + 1] = 'broken'
-    else
-      outcomes[#outcomes + 1] = act(job_id, record[1], record[2], record[3])
-    end
-  end
-  return outcomes
+-- Call ``act(job_id, job)`` if the job is as it was seen, and return its word; a broken record ends nothing.
+local function as_seen(job_id, seen, act)
+  local record = redis.pcall('HMGET', key_of('job', job_id), 'status', 'origin', 'worker_name', 'enqueued_at', 'ended_at',
+                            'group_id', 'rate_limit_key', 'rate_limit_concurrency')
+  if record.err then return 'broken' end
+  if not record[1] then return 'gone' end
+  if version_of(record[1], record[4], record[5]) ~= seen then return 'moved on' end
+  if not record[2] or record[2] == '' then return 'broken' end
+  return act(job_id, {status = record[1], queue = record[2], worker = record[3], group = record[6], limit = record[7],
+                      most = record[8]})
 end

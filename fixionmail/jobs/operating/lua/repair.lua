@@ -1,8 +1,11 @@
 -- Make Redis agree with itself about each id: a job, an execution (job:execution) or a worker, whatever it is.
--- requeued, removed, put back, kept; sound: there was nothing to mend; undecided: nothing says when it is due.
-local queues = {}
+-- requeued, removed, put back, kept; sound: there was nothing to mend; undecided: nothing says when it is due; later: not
+-- looked at, as the lists are long and others came before it.
+local COMPARED = 150000 -- entries of lists, in one call, if more than one id is looked at
+local queues, entries = {}, 0
 for _, key in ipairs(try('SMEMBERS', prefix .. ':queues') or {}) do
   queues[#queues + 1] = string.sub(key, #prefix + #':queue:' + 1)
+  entries = entries + (try('LLEN', key) or 0)
 end
 
 -- Runs of a job without a record: what would name them may be gone too, so all that runs is looked through.
@@ -67,7 +70,8 @@ local function mend_ended(job_id, registry, queue)
 end
 
 local function mend_job(job_id)
-  local record = redis.pcall('HMGET', key_of('job', job_id), 'status', 'origin', 'worker_name')
+  local record = redis.pcall('HMGET', key_of('job', job_id), 'status', 'origin', 'worker_name', 'rate_limit_key',
+                            'rate_limit_concurrency')
   if record.err or not record[1] then
     return remove_everywhere(job_id) > 0 and 'removed' or 'sound'
   end
@@ -108,7 +112,9 @@ end
 local outcomes = {}
 for i = 3, #ARGV do
   local id = ARGV[i]
-  if try('SISMEMBER', prefix .. ':workers', key_of('worker', id)) == 1 then
+  if i > 3 and entries * (i - 2) > COMPARED then
+    outcomes[#outcomes + 1] = 'later'
+  elseif try('SISMEMBER', prefix .. ':workers', key_of('worker', id)) == 1 then
     outcomes[#outcomes + 1] = mend_worker(id)
   elseif string.find(id, ':', 1, true) and redis.call('EXISTS', key_of('job', id)) == 0 then
     outcomes[#outcomes + 1] = mend_execution(id)
