@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
-import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,58 +14,25 @@ from redis import Redis
 from rq import Queue
 
 from tests.commands import command, environment
+from tests.console.terminal import Screen, terminal
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(300),
     pytest.mark.skipif(shutil.which("tmux") is None, reason="needs tmux"),
 ]
-SECONDS = 20.0
 LAPSE_SECONDS = 150.0
 """RQ's own workers vouch for a job for a minute and more."""
-
-
-@dataclass(frozen=True)
-class Screen:
-    """A terminal of 120x36, and who types on it."""
-
-    socket: str
-
-    def tmux(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["tmux", "-L", self.socket, *arguments], capture_output=True, text=True, timeout=10, check=False
-        )
-        return done.stdout
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.tmux("send-keys", "-t", "console", key)
-            time.sleep(0.2)  # as fast as a person types
-
-    def text(self) -> str:
-        return self.tmux("capture-pane", "-p", "-t", "console")
-
-    def until(self, pattern: str, seconds: float = SECONDS) -> str:
-        give_up_at = time.monotonic() + seconds
-        while time.monotonic() < give_up_at:
-            if re.search(pattern, text := self.text()):
-                return text
-            time.sleep(0.2)
-        raise AssertionError(f"{pattern} never came:\n{self.text()}")
 
 
 @pytest.fixture
 def screen(tmp_path: Path, redis_url: str) -> Iterator[Screen]:
     """The console on this test's Redis, in a terminal of its own."""
-    shown = Screen(f"fixionmail-{uuid.uuid4().hex[:8]}")
     settings = [f"{name}={value}" for name, value in environment(tmp_path).items()]
     program = ["env", "-i", *settings, "TERM=xterm-256color", *command("console", "--redis-url", redis_url)]
-    shown.tmux("new-session", "-d", "-s", "console", "-x", "120", "-y", "36", "-c", str(Path.cwd()), *program)
-    try:
+    with terminal(program) as shown:
         shown.until("every 2s")
         yield shown
-    finally:
-        shown.tmux("kill-server")  # of a socket that only this test knows
 
 
 @contextmanager
