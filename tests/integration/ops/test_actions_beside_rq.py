@@ -1,4 +1,4 @@
-"""Each change beside what rq's own library does to a like job: the keys that are left, and what its worker then does."""
+"""Each change beside what the library of rq does to a like job: what keys are left, and what its worker does then."""
 
 from __future__ import annotations
 
