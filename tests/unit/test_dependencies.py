@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
+import pytest
 from packaging.utils import canonicalize_name
 
 from tests.licences import direct, shipped
+from tests.vulnerabilities import UNREACHABLE, audit
 
 ROOT = Path(__file__).parents[2]
 REASONS = (ROOT / "docs" / "decisions" / "0006-dependencies.md").read_text(encoding="utf-8")
@@ -31,3 +34,20 @@ def test_everything_that_is_shipped_is_pinned() -> None:
 
 def test_every_licence_allows_what_we_do() -> None:
     assert [package for package in shipped() if not BEARABLE.search(package.licence)] == []
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "words"),
+    [
+        ("raise OSError('no route to the database')", UNREACHABLE, "OSError: no route to the database"),
+        ("print('Found 1 known vulnerability'); raise SystemExit(1)", 1, "Found 1 known vulnerability"),
+        ("print('No known vulnerabilities found')", 0, "No known vulnerabilities found"),
+    ],
+)
+def test_an_audit_that_breaks_down_is_told_from_one_that_finds_something(
+    capsys: pytest.CaptureFixture[str], program: str, code: int, words: str
+) -> None:
+    assert audit([sys.executable, "-c", program]) == code
+    printed = "".join(capsys.readouterr())
+    assert words in printed
+    assert "Traceback" not in printed
