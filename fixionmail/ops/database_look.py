@@ -1,10 +1,10 @@
-"""The database half of a snapshot: one call, and a second one only to name subscribers whose zone nobody knows."""
+"""The database half of a snapshot: one call, and one more each for unknown zones and for rejected addresses."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -59,6 +59,9 @@ def look(store: Store, now: datetime, *, lead: timedelta = LEAD) -> DatabaseLook
     took = time.perf_counter() - began
     unknown = [name for name in row.zones if zone(name) is None]
     strangers = store.operations.subscribers_in_zones(unknown) if unknown else ()
+    if "rejected" in row.witnesses:
+        still = store.operations.rejected_subscribers(now.date())
+        row = replace(row, witnesses={**row.witnesses, "rejected": still})
     processes = tuple(map(_process, row.processes))
     return DatabaseLook(
         mode=_mode(row),

@@ -141,6 +141,11 @@ class Operations:
             for row in rows
         )
 
+    def rejected_subscribers(self, day: date) -> tuple[Witness, ...]:
+        """Those whose mail the provider rejected lately and who would get the next one: the id, and why."""
+        rows = self._call("rejected_subscribers_v1", day=day, limit=SHOWN)
+        return _by_kind(rows).get("rejected", ())
+
 
 def _by_kind(rows: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Witness, ...]]:
     kinds: dict[str, list[Witness]] = {}

@@ -132,6 +132,7 @@ def test_19_one_bad_address_is_named_in_the_providers_words_and_its_subscriber_s
     assert address in seen.evidence[0]
     assert sender.cure(seen, "suppress") == {"ok": 1}
     assert sender.world.value("select status from users where email = %s", address) == "suppressed"
+    assert "address-rejected" not in sender.findings()
 
 
 def test_14_a_mail_that_went_out_unheard_of_is_found_at_the_provider_and_recorded(

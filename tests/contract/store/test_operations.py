@@ -146,6 +146,17 @@ class TestWitnesses:
         row = world.store.operations.snapshot(now().date(), lead=LEAD)
         assert details(row, "rejected") == [(str(delivery["user_id"]), f"{delivery['address']}: bad address")]
 
+    def test_name_a_rejected_address_until_its_subscriber_is_suppressed(self, world: World) -> None:
+        _, _, members = world.sending(2)
+        for member in members:
+            world.change("update scheduled_deliveries set state = 'rejected' where id = %s", member)
+        readers = [str(world.row("scheduled_deliveries", member)["user_id"]) for member in members]
+        rejected = world.store.operations.rejected_subscribers
+        assert {witness.subject for witness in rejected(TODAY)} == set(readers)
+        world.change("update users set status = 'suppressed' where id = %s", readers[0])
+        assert [witness.subject for witness in rejected(TODAY)] == readers[1:]
+        assert rejected(TODAY + timedelta(days=2)) == ()
+
     def test_name_what_stays_in_a_batch_without_a_definite_answer(self, world: World) -> None:
         batch, token, (member,) = world.sending()
         assert details(seen(world), "stuck") == []
