@@ -27,6 +27,7 @@ from console.settings import ConsoleSettings
 from console.text import plain
 from console.theme import FALLBACKS, SIXTEEN, THEMES
 from console.widgets.masthead import Pulse
+from console.widgets.notice import HIDDEN_IN
 from fixionmail.ops.views.findings import Finding
 from fixionmail.ops.views.section import Section
 from fixionmail.ops.views.snapshot import Snapshot
@@ -162,9 +163,10 @@ class ConsoleApp(AskingApp):
         return old if wait is None or old > wait + LATE_SECONDS else None
 
     def _tell_new(self, findings: tuple[Finding, ...]) -> None:
-        """A toast for each trouble that was not there at the look before; none for what was there at the start."""
+        """A toast for each trouble that was not there at the look before; none for what was there at the start, and
+        none where all trouble is listed anyway: a toast would cover the dialog in which it is cured."""
         keys = {finding.key for finding in findings}
-        if self._told is not None:
+        if self._told is not None and self.main.place not in HIDDEN_IN:
             for finding in findings:
                 if finding.key not in self._told:
                     self.notify_text(finding.title, "error" if finding.harm >= 4 else "warning")
@@ -212,7 +214,7 @@ class ConsoleApp(AskingApp):
         """Show at once what became of it."""
         if begun:
             self.look_now()
-            self.main.view.shown()
+            self.main.view.changed()
 
     def notify_text(self, words: str, severity: str = "information") -> None:
         """A toast that shows the words as they are."""

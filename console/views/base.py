@@ -20,6 +20,10 @@ class View(Vertical):
     def shown(self) -> None:
         """The view comes to the front: ask for what it needs."""
 
+    def changed(self) -> None:
+        """Something was changed from here: show what became of it."""
+        self.shown()
+
     def left(self) -> None:
         """The view goes to the back."""
 

@@ -165,12 +165,24 @@ class Stuck(View):
         words = plural(len(found), "finding") + ", worst first" if found else ""
         self.query_one("#head-stuck", Heading).tell(Shown(), words)
 
+    def changed(self) -> None:
+        """What an audit found is there until the next one: look again."""
+        if self._audited and not self.query_one(AuditLine).running:
+            self._toggle_audit()
+
+    def _toggle_audit(self) -> None:
+        line = self.query_one(AuditLine)
+        self.post_message(AuditWanted(ended=line.running))
+        line.running = not line.running
+
     def set_audit(self, step: AuditStep) -> None:
         """The audit has got on."""
         line = self.query_one(AuditLine)
         line.step, line.running, line.error = step, not step.finished, ""
         self._audited = step.findings
         self._draw()
+        if step.finished and step.findings:
+            self.table.choose(step.findings[0].key)
 
     def end_audit(self, error: str = "") -> None:
         """The audit has ended, or could not go on."""
@@ -197,9 +209,7 @@ class Stuck(View):
         if command_id == "open" and self.table.chosen:
             self.post_message(FindingOpened(self.table.key))
         elif command_id == "audit":
-            line = self.query_one(AuditLine)
-            self.post_message(AuditWanted(ended=line.running))
-            line.running = not line.running
+            self._toggle_audit()
         else:
             return False
         return True

@@ -1,4 +1,4 @@
-"""A trouble in full, as text: cause, evidence, and every cure with its key."""
+"""A trouble in full, as text: cause, every cure with its key, and evidence, which may be long."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def finding_text(finding: Finding, moment: datetime | None, keys: Sequence[str])
     title = Content.assemble(plain(finding.title, f"bold {harm_style(finding.harm)}"), (lasts, QUIET_STYLE))
     evidence = [Content.assemble(("  · ", QUIET_STYLE), plain(line)) for line in finding.evidence]
     parts = [title, block(finding.cause)]
-    if evidence:
-        parts += [Content(""), Content.styled("Evidence", "bold"), *evidence]
     if finding.cures:
         parts += [Content(""), Content.styled("Cures", "bold"), *cure_lines(finding.cures, keys)]
+    if evidence:
+        parts += [Content(""), Content.styled("Evidence", "bold"), *evidence]
     return Content("\n").join(parts)

@@ -180,6 +180,7 @@ def test_new_trouble_is_told_once_and_what_was_there_at_the_start_is_not() -> No
     deck = canned(troubled=False)
 
     async def scene(stage: Stage) -> None:
+        await stage.press("2")
         assert stage.toasts == []
         deck.world.troubled = True
         await stage.look()
@@ -187,6 +188,18 @@ def test_new_trouble_is_told_once_and_what_was_there_at_the_start_is_not() -> No
         assert "nobody works on queue imports" in told
         await stage.look()
         assert stage.toasts == told
+
+    play(scene, deck)
+
+
+def test_no_toast_covers_the_list_of_troubles_or_what_is_opened_above_it() -> None:
+    deck = canned(troubled=False)
+
+    async def scene(stage: Stage) -> None:
+        deck.world.troubled = True
+        await stage.look()
+        assert "nobody works on queue imports" in stage.screen_text().lower()
+        assert stage.toasts == []
 
     play(scene, deck)
 
