@@ -27,12 +27,13 @@ def failed(redis: Any, *ids: str) -> None:
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(redis: Any, operate: Operator) -> None:
     failed(redis, "a", "b")
+    redis.sadd("rq:job:a:dependents", "c")
     ended = operate("jobs", "delete", "a", "b", "--dry-run", "--json")
     assert ended.code == 0, ended
     document = ended.json()
     assert (document["schema"], document["action"], document["count"]) == (1, "delete", 2)
     assert document["command"] == "fixionmail jobs delete a b"
-    assert document["warnings"] == ["Jobs that wait for one of these will wait for ever."]
+    assert document["warnings"] == ["1 job waits for one of these, and will for ever."]
     assert redis.zcard("rq:failed:reports") == 2
     assert operate.on_record == ""
 

@@ -36,7 +36,7 @@ _WAITS, _DONE, _LATER = "waits ", "=", "later"
 class JobSeen:
     """A job as it was seen. ``status`` is empty when it has no record, ``started_at`` when it never began.
 
-    ``version`` changes with every change of its status.
+    ``version`` changes with every change of its status; ``dependents``: how many jobs wait for it.
     """
 
     status: str
@@ -44,6 +44,7 @@ class JobSeen:
     description: str
     started_at: str
     version: str
+    dependents: int
 
 
 class RedisHand:
@@ -84,8 +85,9 @@ class RedisHand:
                 description=_text(about),
                 started_at=_text(began),
                 version=_text(version),
+                dependents=dependents,
             )
-            for status, queue, about, began, version in replies
+            for status, queue, about, began, version, dependents in replies
         ]
 
     def change(self, what: str, jobs: Sequence[tuple[str, str]]) -> list[str]:

@@ -23,10 +23,11 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Seen:
-    """A target as it is now: what its change is compared with, and how people read it."""
+    """A target as it is now: what its change is compared with, how people read it, and how many jobs wait for it."""
 
     state: str
     words: str
+    dependents: int = 0
 
 
 Look = Callable[[Hands, Sequence[str]], Mapping[str, Seen]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -12,12 +13,16 @@ from fixionmail.jobs.worker import scripts
 from fixionmail.ops.actions import stories
 from fixionmail.ops.actions.action import Action, Order, Seen
 from fixionmail.ops.actions.hands import Hands
+from fixionmail.ops.checks.scene import many
 
 LOOK_AT = 500
 LIMBO_SECONDS = 5.0
 """A worker that is about to start what it has just popped has done so by then."""
 POLICY = "maxmemory-policy"
 _BEGUN = " begun"
+_MAIL = re.compile(
+    r"mail|smtp|newsletter|digest|notif|invoice|receipt|remind|sms|sendgrid|postmark", re.IGNORECASE
+)
 
 
 def _look(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
@@ -25,7 +30,7 @@ def _look(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
     for first in range(0, len(targets), LOOK_AT):
         part = targets[first : first + LOOK_AT]
         for target, job in zip(part, hands.call(partial(hands.redis.look, part)), strict=True):
-            found[target] = Seen(state=_state(job), words=_words(target, job))
+            found[target] = Seen(state=_state(job), words=_words(target, job), dependents=job.dependents)
     return found
 
 
@@ -53,11 +58,27 @@ def _may_run_twice(hands: Hands, seen: Mapping[str, Seen]) -> Sequence[str]:
     words = [f"{begun:,} of these had begun before: what they did then, they may do again."]
     if ours and hands.has_database:
         words.append("Stories and mails are safe: the database lets none be written or sent a second time.")
+    mails = sum(_may_have_mailed(each) for each in seen.values()) - (ours if hands.has_database else 0)
+    if mails > 0:
+        words.append(
+            f"{mails:,} of those look like mail, and nothing here says whether it went out: it may go out twice."
+        )
     return words
 
 
+def _may_have_mailed(seen: Seen) -> bool:
+    """Whether a job that had begun is called as what sends mail or messages often is."""
+    function = seen.words.partition(", ")[2].partition("(")[0]
+    return seen.state.endswith(_BEGUN) and bool(_MAIL.search(function))
+
+
 def _leaves_dependents(hands: Hands, seen: Mapping[str, Seen]) -> Sequence[str]:
-    return ("Jobs that wait for one of these will wait for ever.",)
+    count = sum(each.dependents for each in seen.values())
+    return (
+        (f"{many(count, 'job')} wait{'s' * (count == 1)} for one of these, and will for ever.",)
+        if count
+        else ()
+    )
 
 
 def _ends_stories(hands: Hands, seen: Mapping[str, Seen]) -> Sequence[str]:

@@ -32,6 +32,10 @@ def _all_workers(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
     return {"all workers": Seen(state="", words="all workers of this Redis")}
 
 
+def _one_more(hands: Hands, seen: Mapping[str, Seen]) -> Sequence[str]:
+    return ("A worker of RQ's own that waits for work already takes one more job before it rests.",)
+
+
 def _suspend(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
     hands.call(hands.redis.suspend)
     return dict.fromkeys(chunk, "done")
@@ -75,6 +79,7 @@ QUEUE_ACTIONS = (
         about="worker",
         look=_all_workers,
         change=_suspend,
+        warn=_one_more,
         command="fixionmail workers suspend",
     ),
     Action(

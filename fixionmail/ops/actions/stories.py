@@ -7,6 +7,7 @@ the job, all this is as for any other job.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from fixionmail.errors import RedisUnreachableError
@@ -82,7 +83,7 @@ def _bells(in_redis: Look, hands: Hands, wanted: Sequence[str], *, may_be_away: 
 
 def _both(target: str, row: StoryJobSeen, bell: Seen) -> Seen:
     words = f"in the database {row.state}, attempt {row.attempt} of {row.max_attempts}"
-    return Seen(state=row.seen + _AND + bell.state, words=f"{bell.words or target}; {words}")
+    return replace(bell, state=row.seen + _AND + bell.state, words=f"{bell.words or target}; {words}")
 
 
 def deciding(decide: Decide, *, in_redis: Change, bells: Change, after: Sequence[str]) -> Change:

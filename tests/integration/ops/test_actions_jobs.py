@@ -271,6 +271,24 @@ class TestRequeue:
         assert warning == "1 of these had begun before: what they did then, they may do again."
         assert actions.preview(hands, "requeue", ("never-begun",)).warnings == ()
 
+    @pytest.mark.parametrize(
+        ("function", "warned"),
+        [("shop.tasks.send_email", True), ("shop.smtp.deliver", True), ("shop.tasks.resize", False)],
+    )
+    def test_says_that_it_cannot_know_whether_a_mail_of_somebody_elses_has_gone_out(
+        self, redis: Redis, hands: Hands, function: str, warned: bool
+    ) -> None:
+        for job_id in ("begun", "waiting"):
+            reports(redis).enqueue(function, "a@example.com", job_id=job_id)
+            if job_id == "begun":
+                work_off(redis)
+        warnings = actions.preview(hands, "requeue", ("begun", "waiting")).warnings
+        assert warnings[1:] == (
+            ("1 of those look like mail, and nothing here says whether it went out: it may go out twice.",)
+            if warned
+            else ()
+        )
+
 
 class TestCancel:
     @pytest.mark.parametrize("state", ["queued", "scheduled", "deferred", "failed"])
@@ -312,10 +330,17 @@ class TestCancel:
         assert Job.fetch("a", connection=redis).get_status() == "finished"
 
     def test_warns_of_those_that_wait_for_it(self, redis: Redis, hands: Hands) -> None:
-        reports(redis).enqueue(f"{HERE}.nothing", job_id="parent")
-        assert actions.preview(hands, "cancel", ("parent",)).warnings == (
-            "Jobs that wait for one of these will wait for ever.",
-        )
+        queue = reports(redis)
+        for job_id, parent in (("parent", None), ("one", "parent"), ("two", "parent"), ("three", "one")):
+            queue.enqueue(f"{HERE}.nothing", job_id=job_id, depends_on=parent)
+        for name in ("cancel", "delete"):
+            assert actions.preview(hands, name, ("parent", "two")).warnings == (
+                "2 jobs wait for one of these, and will for ever.",
+            )
+            assert actions.preview(hands, name, ("one",)).warnings == (
+                "1 job waits for one of these, and will for ever.",
+            )
+            assert actions.preview(hands, name, ("two", "three")).warnings == ()
 
 
 class TestDelete:

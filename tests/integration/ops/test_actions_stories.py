@@ -136,7 +136,7 @@ def test_deleting_says_that_a_story_is_rung_for_again(
     hands: Hands, world: World, server: RedisServer
 ) -> None:
     (bell,) = rung(world, server)
-    (_, warning) = actions.preview(hands, "delete", (bell,)).warnings
+    (warning,) = actions.preview(hands, "delete", (bell,)).warnings
     assert warning == (
         "1 of these ring for stories: those still wanted are rung for again; to end one, cancel it."
     )
