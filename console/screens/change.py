@@ -21,6 +21,8 @@ from fixionmail.ops.views.findings import Preview, Progress
 
 SAMPLES = 5
 BAR = 40
+COMMAND_CELLS = 120
+"""So much of a command is shown that the keys below it stay on the screen."""
 GROUP = "change"
 FINE = ("ok", "done", "asked", "already", "requeued", "removed", "put back", "kept", "sound")
 """Outcomes that need no line of their own."""
@@ -188,14 +190,26 @@ class ChangeScreen(ModalScreen[bool]):
         assert preview is not None
         lines: list[Content | str] = [
             Content.assemble((f"{whole(preview.count)} ", "bold"), _about(preview.count)),
-            *(Content.assemble("  · ", plain(sample)) for sample in preview.samples[:SAMPLES]),
+            *(self._sample(sample, preview.count) for sample in preview.samples[:SAMPLES]),
         ]
         if preview.count > SAMPLES:
             lines.append(Content.styled(f"  · and {whole(preview.count - SAMPLES)} more", QUIET_STYLE))
         lines += [Content.assemble((f"{WARN} ", WARN_STYLE), plain(w, WARN_STYLE)) for w in preview.warnings]
         if preview.command:
-            lines += ["", Content.assemble(("$ ", QUIET_STYLE), plain(preview.command, "$calm"))]
+            lines += [
+                "",
+                Content.assemble(
+                    ("$ ", QUIET_STYLE),
+                    plain(preview.command, "$calm").truncate(COMMAND_CELLS, ellipsis=True),
+                ),
+            ]
         return lines
+
+    def _sample(self, sample: str, count: int) -> Content:
+        """One of few in full, one of many on its line."""
+        line = Content.assemble("  · ", plain(sample))
+        width = self.query_one("#change-text", Static).content_size.width
+        return line if count <= 2 or not width else line.truncate(width, ellipsis=True)
 
     def _keys(self) -> Content:
         keys = {

@@ -117,7 +117,7 @@ class TroubleText(Drawn):
             return [Content("")]
         keys = [key_of(BY_ID["cure-1"], {})]
         text = finding_text(self.finding, self.moment, keys)
-        return [part for line in text.split("\n") for part in (line.fold(width) if line else [line])]
+        return [part for line in text.split("\n") for part in (line.wrap(width) if line else [line])]
 
 
 class Stuck(View):

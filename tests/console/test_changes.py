@@ -15,7 +15,7 @@ from console.screens.change import ChangeScreen, Phase
 from console.widgets.attention import curable
 from fixionmail.errors import InputError
 from fixionmail.ops.views.findings import Preview, Progress
-from tests.console.stage import NOON, Stage, canned, play
+from tests.console.stage import NOON, SMALL, Stage, canned, play
 
 
 def test_nothing_is_changed_before_enter() -> None:
@@ -211,6 +211,30 @@ def test_a_cure_is_asked_about_in_the_words_in_which_it_was_offered() -> None:
         assert str(box.border_title).lower() == label.lower()
 
     play(scene)
+
+
+def test_the_keys_stay_on_a_small_screen_however_long_the_preview_is() -> None:
+    class Many(CannedDeck):
+        def preview(self, action: str, targets: tuple[str, ...]) -> Preview:
+            ids = [f"story-01a20e32-00a4-73c5-8d70-9d5c9804e6{number:02}" for number in range(20)]
+            return Preview(
+                action=action,
+                count=len(ids),
+                samples=tuple(
+                    f"{each}: queued in stories, a description that goes on and on" for each in ids
+                ),
+                warnings=(
+                    "Jobs whose worker is gone are queued again: what they had done, they may do again.",
+                ),
+                destructive=False,
+                command=f"fixionmail jobs repair {' '.join(ids)}",
+            )
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("F")
+        assert "do it" in stage.screen_text()
+
+    play(scene, Many(now=lambda: NOON, step_seconds=0.0), size=SMALL)
 
 
 def test_ids_that_came_to_another_end_are_named() -> None:
