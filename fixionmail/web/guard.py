@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -52,7 +53,8 @@ class Guard:
             return
         refusal = self._refusal(scope)
         if refusal is None:
-            await self._app(scope, _limited(receive), _with_headers(send))
+            with suppress(ClientDisconnect):  # nobody is there to be answered, and nothing was taken in
+                await self._app(scope, _limited(receive), _with_headers(send))
             return
         await _discard(receive)
         await refusal(scope, receive, _with_headers(send))

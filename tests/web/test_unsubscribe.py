@@ -100,6 +100,16 @@ class TestOneClick:
         assert status(web, reader) == "active"
 
 
+class TestATokenOfALongGoneReader:
+    @pytest.mark.parametrize("gone", ["unsubscribed", "suppressed", "removed"])
+    def test_is_answered_as_any_other_and_changes_nothing(self, web: Web, reader: UUID, gone: str) -> None:
+        usual = web.get(path(reader)).text, web.post(path(reader)).text
+        web.world.change("update users set status = %s where id = %s", gone, reader)
+        before = web.world.row("users", reader)
+        assert (web.get(path(reader)).text, web.post(path(reader), data=ONE_CLICK).text) == usual
+        assert web.world.row("users", reader) == before
+
+
 class TestATokenThatNobodyHas:
     @pytest.mark.parametrize(
         "token",
