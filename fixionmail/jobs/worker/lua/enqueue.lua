@@ -40,7 +40,11 @@ local function is_under_way(job_id)
   local job = redis.call('HMGET', prefix .. ':job:' .. job_id, 'status', 'origin', 'worker_name')
   local status, origin = job[1], job[2] or queue
   if not status then return false end
-  if status == 'queued' then return origin == queue and is_listed(job_id) end
+  if status == 'queued' then
+    if origin == queue and is_listed(job_id) then return true end
+    redis.call('LREM', list .. ':intermediate', 0, job_id) -- lost there by a worker of rq's
+    return false
+  end
   if status == 'started' then return is_running(job_id, origin, job[3] or '') end
   if REGISTRY[status] then redis.call('ZREM', prefix .. REGISTRY[status] .. origin, job_id) end
   return false
