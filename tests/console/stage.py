@@ -37,8 +37,9 @@ class Stage:
         """Wait until every question is answered and drawn."""
         await self.pilot.pause()
         while self.app.is_asking:
-            await self.pilot.pause(0.005)
-        await self.pilot.pause()
+            while self.app.is_asking:
+                await asyncio.sleep(0.002)
+            await self.pilot.pause()
 
     async def press(self, *keys: str) -> None:
         """Press keys, each after the one before has had its effect."""
