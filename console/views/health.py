@@ -243,7 +243,7 @@ class Health(View):
         self.query_one("#checks", Table).rows = check_rows(tuple(self._checks.values()), self.moment)
         bad = sum(check.state in ("bad", "risk") for check in self._checks.values())
         words = plural(len(self._checks), "check") + (f", {short(bad)} need a look" if bad else ", all fine")
-        ending = " · asking …" if self._asking else f" · again every {span(AGAIN_SECONDS)}, r examines all"
+        ending = " · asking …" if self._asking else f" · again every {brief(AGAIN_SECONDS)}, r examines all"
         self.query_one("#head-doctor", Heading).tell(Shown(), words + ending)
 
     def copied(self) -> str:

@@ -91,12 +91,15 @@ class Terminal:
 
     def cpu(self, seconds: float) -> float:
         """The part of a core that it takes over so many seconds."""
-        process = psutil.Process(self.process.pid)
-        before, began = process.cpu_times(), time.perf_counter()
+        before, began = self.processor_time(), time.perf_counter()
         while time.perf_counter() - began < seconds:
             self.read(0.2)
-        after, spent = process.cpu_times(), time.perf_counter() - began
-        return (after.user + after.system - before.user - before.system) / spent
+        return (self.processor_time() - before) / (time.perf_counter() - began)
+
+    def processor_time(self) -> float:
+        """Seconds that it has computed so far, however long it had to wait for the processor."""
+        times = psutil.Process(self.process.pid).cpu_times()
+        return times.user + times.system
 
     def memory(self) -> float:
         """Resident megabytes."""
@@ -165,10 +168,13 @@ def _near(*arguments: str) -> None:
     with terminal(*arguments) as seen:
         _tell("launch to first paint", seen.until(FIRST_DATA))
         _tell("launch to first data", seen.until(HOLDS_DATA))
+        _tell("of that, computing", seen.processor_time())
         seen.quiet(0.5)
         os.write(seen.master, b"2")
         time.sleep(1.5)
+        before = seen.processor_time()
         _tell_all("key to repaint", seen.press_all([UP if n % 4 == 2 else DOWN for n in range(KEYS)]))
+        _tell("a key, computing", (seen.processor_time() - before) / KEYS)
         pages = [PAGE_UP if n % 4 == 3 else PAGE_DOWN for n in range(VIEWS)]
         _tell_all("another page of jobs", seen.press_all(pages))
         _tell_all("another view", seen.press_all([_view(n) for n in range(VIEWS)]))
