@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import Annotated, Any
 
 import typer
 
+from fixionmail.commands.looking import opened_observer
 from fixionmail.commands.output import AsJson, clean, print_json
 
 
@@ -20,12 +20,8 @@ def why(
     """Say why a job is not running: the first reason decides. Exit code 1 if nobody knows it."""
     from fixionmail.errors import FixionMailError
     from fixionmail.ops import why as reasons
-    from fixionmail.ops.snapshot import Observer
-    from fixionmail.ops.target import redis_url_of
-    from fixionmail.settings import load_settings
 
-    settings = load_settings()
-    with closing(Observer(redis_url=redis_url_of(settings), settings=settings)) as observer:
+    with opened_observer() as observer:
         job = reasons.ask(observer, job_id)
     if job is None:
         raise FixionMailError(f"Neither Redis nor the database knows a job {job_id!r}.")

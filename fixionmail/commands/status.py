@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fixionmail.commands.doctor import finding_json
 from fixionmail.commands.looking import Watch, error_of, opened_observer, show
 from fixionmail.commands.output import AsJson, plain
 
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from fixionmail.ops.views.database import LoopView, ProcessView
+    from fixionmail.ops.views.findings import Finding
     from fixionmail.ops.views.section import Section
     from fixionmail.ops.views.snapshot import Snapshot
 
 
 def status(as_json: AsJson = False, watch: Watch = False) -> None:
-    """Show mode, queues, workers, leaders, today's stories and where mail goes.
+    """Show mode, queues, workers, leaders, today's stories, where mail goes, and what is wrong at one look.
 
     What does not answer is shown as such; exit code 4 when that is the database, 2 when it refuses us.
     """
@@ -37,7 +39,10 @@ def status(as_json: AsJson = False, watch: Watch = False) -> None:
 
 
 def _parts(seen: Snapshot) -> tuple[dict[str, Any], RenderableType]:
-    return document(seen), view(seen)
+    from fixionmail.ops.checks import find
+
+    found = find(seen)
+    return {**document(seen), "findings": [finding_json(finding) for finding in found]}, view(seen, found)
 
 
 # ---- for scripts -----------------------------------------------------------------------------------------------------
@@ -113,8 +118,8 @@ def _leader_json(loop: LoopView) -> dict[str, Any] | None:
 # ---- for people ------------------------------------------------------------------------------------------------------
 
 
-def view(seen: Snapshot) -> RenderableType:
-    """A look as a person reads it. Everything is text: nothing from outside is taken for markup."""
+def view(seen: Snapshot, found: Sequence[Finding]) -> RenderableType:
+    """A look as a person reads it, and what is wrong. Everything is text: nothing from outside is taken for markup."""
     from rich.console import Group
     from rich.table import Table
 
@@ -123,7 +128,7 @@ def view(seen: Snapshot) -> RenderableType:
     facts.add_column(overflow="fold")
     for name, value in _facts(seen):
         facts.add_row(name, value)
-    return Group(facts, *_notes(seen))
+    return Group(facts, *_troubles(found))
 
 
 def _facts(seen: Snapshot) -> Iterator[tuple[str, Text]]:
@@ -164,11 +169,10 @@ def _leader(loop: LoopView) -> str:
     return f"pid {loop.leader.pid} on {loop.leader.host}, {ticks}{problem}"
 
 
-def _notes(seen: Snapshot) -> Iterator[Text]:
-    mail = seen.deliveries.value
-    for switch in mail.switches if mail else ():
-        since = f" since {switch.since:%H:%M} UTC" if switch.since else ""
-        yield plain(f"! {switch.name}{since} by {switch.by}: {switch.reason}", "yellow")
-    for line in mail.lines if mail else ():
-        if line.paused_reason:
-            yield plain(f"! the line to {line.name} stands still: {line.paused_reason}", "red")
+def _troubles(found: Sequence[Finding]) -> Iterator[Text]:
+    from fixionmail.ops.views.findings import Harm
+
+    for finding in found:
+        if finding.harm > Harm.NOTE:
+            style = "red" if finding.harm >= Harm.LATE else "yellow"
+            yield plain(f"! {finding.title}. {finding.cause}", style)

@@ -28,6 +28,8 @@ _WORKERS = load_script("rows", "audit_workers")
 _LISTS = ("queued", "limbo")
 _REGISTRIES = tuple(state for state in STATES if state not in _LISTS)
 _IDS_PER_COMMAND = 500
+_IDS_PER_CALL = 5000
+"""Of the database."""
 ON_ITS_WAY_SECONDS = 2.0
 """What was announced in the database has reached Redis after that."""
 
@@ -236,8 +238,8 @@ class _Audit:
 
     def _compare_with_database(self, database: DatabaseSide) -> Iterator[AuditStep]:
         waiting = sorted(map(text_of, self._stories))
-        for first in range(0, len(waiting), _IDS_PER_COMMAND):
-            part = waiting[first : first + _IDS_PER_COMMAND]
+        for first in range(0, len(waiting), _IDS_PER_CALL):
+            part = waiting[first : first + _IDS_PER_CALL]
             self._odd.add("unknown-to-database", [each.encode() for each in database.unknown(part)])
             yield self._step("asking the database for the jobs that wait")
         missing: dict[bytes, object] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from uuid import UUID
 
 from fixionmail.jobs.names import story_job_id, story_of
 from fixionmail.jobs.worker.keys import PREFIX
@@ -39,8 +38,7 @@ def _announced(observer: Observer, settings: Settings) -> Iterator[Mapping[str, 
     settled = timedelta(seconds=settings.check_interval_seconds)
     if mode.mode == "fallback" or (mode.since is not None and now - mode.since < settled):
         return
-    after: tuple[datetime, UUID] | None = None
+    after: datetime | None = None
     while page := store.operations.announced_story_jobs(after=after):
         yield {story_job_id(job): ring_at for job, ring_at in page}
-        job, ring_at = page[-1]
-        after = (ring_at, job)
+        after = page[-1][1]

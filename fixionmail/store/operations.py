@@ -21,7 +21,7 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class Operations:
-    """Database functions of ``013_operations.sql`` and ``030_audit_side.sql``, which write nothing, and of
+    """Database functions of ``013_operations.sql`` and ``030_audit_side.sql`` on, which write nothing, and of
     ``021_operate.sql`` and ``034_open_line.sql``."""
 
     _call: Caller
@@ -91,16 +91,15 @@ class Operations:
         return frozenset(UUID(job) for job in self._call("unknown_story_jobs_v1", jobs=list(job_ids)))
 
     def announced_story_jobs(
-        self, *, after: tuple[datetime, UUID] | None = None, limit: int = 5000
+        self, *, after: datetime | None = None, limit: int = 5000
     ) -> tuple[tuple[UUID, datetime], ...]:
         """Story jobs that were rung for and not claimed since, each with the time at which it is rung for again.
 
         Args:
-            after: the time and the id of the last one of the page before.
-            limit: jobs on the page.
+            after: the time of the last one of the page before.
+            limit: jobs on the page, which ends with all that share a time.
         """
-        ring_at, job_id = after or (None, None)
-        rows = self._call("announced_story_jobs_v1", after_ring_at=ring_at, after_id=job_id, limit=limit)
+        rows = self._call("announced_story_jobs_v2", after=after, limit=limit)
         return tuple((UUID(row["job"]), datetime.fromisoformat(row["ring_at"])) for row in rows)
 
     def open_line(self, line: str, *, by: str, host: str, reason: str) -> str:

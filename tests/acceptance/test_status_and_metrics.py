@@ -64,7 +64,8 @@ class TestStatus:
         words = " ".join(fixionmail("status").out.split())
         assert "delivery nobody leads" in words
         assert "3 to write, 2 to send" in words
-        assert "! mail_held since" in words
+        assert "! All mail is held" in words
+        assert {"mail-held", "no-delivery"} <= {finding["kind"] for finding in seen["findings"]}
 
     def test_without_its_database_shows_redis_and_is_exit_code_4(
         self, fixionmail: Fixionmail, no_database: dict[str, str]
