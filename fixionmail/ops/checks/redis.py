@@ -17,6 +17,9 @@ _CLI = 'redis-cli -u "$REDIS_URL"'
 _COMES_BACK = Cure(
     label="wait for it", automatic="the loops use it again by themselves, within a minute of its return"
 )
+_NO_TLS_WORDS = "without tls is reached with redis"
+_WITHOUT_TLS = "REDIS_URL=redis://default:<password>@{place}"
+_HERE = ("127.", "localhost", "[::1]", "/")
 _TITLES = {
     # kind -> what is wrong, before where
     "redis-refused": "No Redis runs at",
@@ -29,15 +32,15 @@ _REASONS = (
     # what the error says -> kind, drill, the cure outside
     ("connection is refused", "redis-refused", 1, ""),
     ("does not answer in time", "redis-silent", 2, ""),
-    ("refuses the user or password", "redis-password", 3, "REDIS_URL=redis://default:<password>@{place}"),
-    ("asks for a password", "redis-password", 3, "REDIS_URL=redis://default:<password>@{place}"),
+    ("refuses the user or password", "redis-password", 3, _WITHOUT_TLS),
+    ("asks for a password", "redis-password", 3, _WITHOUT_TLS),
     (
         "closed the connection. a server with tls",
         "redis-tls",
         3,
         "REDIS_URL=rediss://default:<password>@{place}",
     ),
-    ("without tls is reached with", "redis-tls", 3, "REDIS_URL=redis://default:<password>@{place}"),
+    ("without tls is reached with", "redis-tls", 3, _WITHOUT_TLS),
     ("forbids", "redis-forbidden", 3, ""),
     ("does not permit", "redis-forbidden", 3, ""),
 )
@@ -60,13 +63,8 @@ def _unreachable(scene: Scene, error: str) -> Finding:
     )
     took_over = scene.mode == "fallback"
     since = scene.now.mode.value.since if took_over and scene.now.mode.value else None
-    runs_here = scene.machine and any(
-        process.kind == "redis" and process.state == RUNNING for process in scene.machine.processes
-    )
-    cures = [_COMES_BACK, _RESTART if runs_here and kind == "redis-silent" else _START]
-    if command:
-        place = scene.now.target.redis
-        cures.insert(0, Cure(label="correct the setting", command=command.format(place=place)))
+    if _NO_TLS_WORDS in lowered:
+        command = _WITHOUT_TLS
     return Finding(
         kind=kind,
         harm=Harm.RISK if took_over or not scene.ours else Harm.LATE,
@@ -75,9 +73,23 @@ def _unreachable(scene: Scene, error: str) -> Finding:
         evidence=(f"fallback since {since:%H:%M:%S} UTC",) if since else (),
         subjects=(scene.now.target.redis,),
         since=since,
-        cures=tuple(cures),
+        cures=_cures(scene, kind, command),
         drill=drill,
     )
+
+
+def _cures(scene: Scene, kind: str, command: str) -> tuple[Cure, ...]:
+    """Where the setting is wrong, no server that is started helps; a local one helps where a local one is named."""
+    place = scene.now.target.redis
+    if command:
+        label = "correct REDIS_URL, here and where processes run"
+        return (Cure(label=label, command=command.format(place=place)),)
+    runs_here = scene.machine and any(
+        process.kind == "redis" and process.state == RUNNING for process in scene.machine.processes
+    )
+    if runs_here and kind == "redis-silent":
+        return (_COMES_BACK, _RESTART)
+    return (_COMES_BACK, _START) if place.startswith(_HERE) else (_COMES_BACK,)
 
 
 def _fitness(scene: Scene, redis: RedisView) -> Iterator[Finding]:

@@ -63,6 +63,34 @@ class TestSubscribers:
         assert finding.cures[0].command == f"fixionmail subscribers change ada@example.com --timezone {meant}"
 
 
+class TestARedisThatCannotBeUsed:
+    def cures(self, error: str, place: str = "127.0.0.1:6379/0", **more: Any) -> list[tuple[str, str]]:
+        seen = replace(well(), redis=Section(error=error), target=replace(well().target, redis=place))
+        (finding,) = [found for found in find(seen, **more) if found.kind.startswith("redis-")]
+        return [(cure.action, cure.command) for cure in finding.cures]
+
+    @pytest.mark.parametrize(
+        ("error", "form"),
+        [
+            ("Redis at x refuses the user or password of its URL.", "redis://"),
+            ("x closed the connection. A server with TLS is reached with rediss:// instead of redis://.", "rediss://"),
+            ("Redis at x does not answer in time. A server without TLS is reached with redis://.", "redis://"),
+        ],
+    )  # fmt: skip
+    def test_drill_3_for_its_setting_is_cured_by_the_right_form_alone(self, error: str, form: str) -> None:
+        assert self.cures(error) == [("", f"REDIS_URL={form}default:<password>@127.0.0.1:6379/0")]
+
+    def test_drill_1_on_this_machine_is_started_here_and_elsewhere_waited_for(self) -> None:
+        away = "Nothing listens at x: the connection is refused."
+        assert self.cures(away) == [("", ""), ("start-redis", "")]
+        assert self.cures(away, "redis.example.com:6379/0") == [("", "")]
+
+    def test_drill_2_that_hangs_here_is_restarted(self) -> None:
+        redis = ProcessLook(name="redis", kind="redis", state="running")
+        silent = "Redis at x does not answer in time."
+        assert self.cures(silent, machine=Machine(processes=(redis,)))[1][0] == "restart-process"
+
+
 class TestADatabaseThatRefuses:
     def refusing(self, error: str) -> str:
         section: Section[Any] = Section(error=error, error_type="DatabaseRefusedError")
