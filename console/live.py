@@ -1,15 +1,17 @@
-"""A real deployment as a deck: the operations and the processes of this machine behind the console's seam."""
+"""A real deployment as a deck: the operations and the processes of this machine behind the console's seam.
+
+What only some views need is imported when they first ask: the first look is on the screen sooner.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from console.changes import Changes
 from console.feed import (
     CURVE_POINTS,
     PAGE_ROWS,
@@ -23,11 +25,9 @@ from console.feed import (
 )
 from fixionmail.errors import InputError
 from fixionmail.ops import audit as audits
-from fixionmail.ops import checks, delivery_detail, failures, filters, machine, pages, search, why
-from fixionmail.ops.actions import Hands
+from fixionmail.ops import checks, failures, filters, machine, pages, search
 from fixionmail.ops.audit_database import database_side
 from fixionmail.ops.clients import ClientCounts
-from fixionmail.ops.doctor import Doctor
 from fixionmail.ops.history import Curve, History
 from fixionmail.ops.rows import STATES
 from fixionmail.ops.snapshot import Observer
@@ -42,6 +42,7 @@ from fixionmail.processes.fleet import Fleet, ProcessLook
 from fixionmail.settings import Settings
 
 if TYPE_CHECKING:
+    from console.changes import Changes
     from fixionmail.models.deliveries import Delivery
     from fixionmail.processes.logs import LogReader
 
@@ -63,13 +64,14 @@ class LiveDeck:
 
     Args:
         observer: looks at Redis and the database.
-        hands: change them.
+        open_changes: what changes them, asked for when somebody first acts.
         home: FIXIONMAIL_HOME, whose processes and history are shown.
     """
 
-    def __init__(self, observer: Observer, hands: Hands, home: Path) -> None:
+    def __init__(self, observer: Observer, open_changes: Callable[[], Changes], home: Path) -> None:
         self._observer = observer
-        self._changes = Changes(hands, observer, Fleet(home))
+        self._open_changes = open_changes
+        self._changes: Changes | None = None
         self._home = home
         self._fleet = Fleet(home)
         self._history = History(home, observer.target)
@@ -124,6 +126,8 @@ class LiveDeck:
 
     def job(self, job_id: str) -> JobDetail:
         """One job and why it does not run, by two commands."""
+        from fixionmail.ops import why
+
         found = why.ask(self._observer, job_id)
         if found is None:
             raise InputError(f"Nobody knows a job {job_id!r}.")
@@ -161,6 +165,8 @@ class LiveDeck:
 
     def delivery(self, delivery_id: str) -> DeliveryDetail:
         """One delivery, by one call."""
+        from fixionmail.ops import delivery_detail
+
         return delivery_detail.ask(self._observer.store(), UUID(delivery_id))
 
     def duplicates(self) -> tuple[Duplicate, ...]:
@@ -195,6 +201,8 @@ class LiveDeck:
         """The examination of the settings' deployment; of a Redis alone, the checks of a look."""
         now = datetime.now(UTC)
         if self._observer.has_database:
+            from fixionmail.ops.doctor import Doctor
+
             report = Doctor(deep=deep).examine()
             for check in report.checks:
                 state = _CHECK_STATES[check.state]
@@ -223,11 +231,16 @@ class LiveDeck:
 
     def preview(self, action: str, targets: tuple[str, ...]) -> Preview:
         """What an action would touch."""
-        return self._changes.preview(action, targets)
+        return self._acting().preview(action, targets)
 
     def run(self, preview: Preview, targets: tuple[str, ...], reason: str, cursor: str) -> Iterator[Progress]:
         """Do it."""
-        return self._changes.run(preview, reason, cursor)
+        return self._acting().run(preview, reason, cursor)
+
+    def _acting(self) -> Changes:
+        if self._changes is None:
+            self._changes = self._open_changes()
+        return self._changes
 
     def processes(self) -> tuple[ProcessRow, ...]:
         """The processes of this home."""
@@ -248,7 +261,8 @@ class LiveDeck:
     def close(self) -> None:
         """Give back connections, and write what the history still holds."""
         self._history.close()
-        self._changes.close()
+        if self._changes is not None:
+            self._changes.close()
         self._observer.close()
 
 
@@ -266,14 +280,21 @@ def open_deck(redis_url: str | None, settings: Settings, *, prefix: str, read_on
     url = redis_url if alone else redis_url_of(settings)
     ours = None if alone else settings
     observer = Observer(redis_url=url, settings=ours, prefix=prefix, read_only=read_only)
-    hands = Hands(
-        redis_url=url,
-        store=None if alone else observer.store,
-        settings=ours,
-        prefix=prefix,
-        read_only=read_only,
-    )
-    return LiveDeck(observer, hands, settings.home)
+
+    def open_changes() -> Changes:
+        from console.changes import Changes
+        from fixionmail.ops.actions import Hands
+
+        hands = Hands(
+            redis_url=url,
+            store=None if alone else observer.store,
+            settings=ours,
+            prefix=prefix,
+            read_only=read_only,
+        )
+        return Changes(hands, observer, Fleet(settings.home))
+
+    return LiveDeck(observer, open_changes, settings.home)
 
 
 def _delivery_row(found: Delivery) -> DeliveryRow:
