@@ -41,6 +41,10 @@ class TestClocks:
         finding = kinds(changed(section, clock_skew_seconds=skew))["clock-skew"]
         assert (finding.subjects, finding.drill, finding.evidence) == ((server,), 21, (f"{skew:+.1f} s",))
 
+    def test_nothing_seems_late_because_our_own_clock_is_ahead(self) -> None:
+        seen = changed("database", clock_skew_seconds=-90.0)
+        assert set(kinds(replace(seen, taken_at=NOW + timedelta(seconds=95)))) == {"clock-skew"}
+
     def test_two_seconds_are_borne(self) -> None:
         assert find(changed("database", clock_skew_seconds=2.0)) == ()
 
