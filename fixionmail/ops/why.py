@@ -92,7 +92,8 @@ def _reasons(detail: JobDetail, snapshot: Snapshot, row: StoryJobRow | None) -> 
     if row is not None:
         decided = _by_the_database(row)
         if decided is not None:
-            yield decided
+            words, cures = decided
+            yield words, cures or _after_all(detail, snapshot, row)
             return
         if row.rests:
             yield _rests(row)
@@ -127,6 +128,13 @@ def _by_the_database(row: StoryJobRow) -> Reason | None:
         back = Cure(label="wait", automatic="the delivery loop takes it back within half a minute")
         return f"{row.holder} held it and no longer vouches for it.", (back,)
     return None
+
+
+def _after_all(detail: JobDetail, snapshot: Snapshot, row: StoryJobRow) -> tuple[Cure, ...]:
+    """One that has ended without its story can be taken up again, as long as somebody wants it."""
+    if row.state not in ("failed", "cancelled") or row.send_until <= snapshot.taken_at:
+        return ()
+    return (Cure(label="write it after all", action="requeue", targets=(detail.job_id,)),)
 
 
 def _rests(row: StoryJobRow) -> Reason:

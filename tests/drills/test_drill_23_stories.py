@@ -62,6 +62,20 @@ def test_a_wrong_key_is_mended_by_the_setting_that_is_named(
         goes_on_by_itself(deployment)
 
 
+def test_a_model_that_declines_is_named_and_asked_again_until_it_writes(
+    deployment: Deployment, provider: AnthropicStandIn
+) -> None:
+    provider.faults.add(ModelFault.REFUSAL, times=None)  # type: ignore[arg-type]
+    deployment.world.subscribe(1)
+    with hosting(writing_by(deployment, provider, "sk-g00d")):
+        until(lambda: "story-provider" in deployment.findings(), "the refusal", 20)
+        finding = deployment.findings()["story-provider"]
+        assert (finding.drill, finding.harm, finding.count) == (23, Harm.COST, 1)
+        assert "declined" in finding.cause
+        provider.faults.clear()
+        goes_on_by_itself(deployment)
+
+
 def standing_line(deployment: Deployment) -> Finding:
     until(lambda: "story-line" in deployment.findings(), "the refusal", 20)
     return deployment.findings()["story-line"]

@@ -90,6 +90,20 @@ def test_the_database_has_the_last_word(
     assert reason.startswith(words)
 
 
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+def test_one_that_has_ended_without_a_story_can_be_written_after_all_while_it_is_wanted(
+    asked: Callable[[UUID], JobDetail], deployment: Deployment, job: UUID, state: str
+) -> None:
+    deployment.world.change(f"update story_jobs set state = '{state}', error = 'no hero'")
+    (cure,) = asked(job).cures
+    assert deployment.run(cure) == {"done": 1}
+    assert asked(job).why[-1] == "It waits for its turn in the queue."
+    deployment.world.change(
+        f"update story_jobs set state = '{state}', send_until = now() - interval '1 minute'"
+    )
+    assert asked(job).cures == ()
+
+
 def test_somebody_holds_it(asked: Callable[[UUID], JobDetail], deployment: Deployment, job: UUID) -> None:
     deployment.world.claimed(job, "worker@mill:7")
     assert asked(job).why == ("It runs: worker@mill:7 holds it, step claimed, 0 %.",)
