@@ -26,7 +26,6 @@ from console.feed import (
 from fixionmail.errors import InputError
 from fixionmail.ops import audit as audits
 from fixionmail.ops import checks, failures, filters, machine, pages, search
-from fixionmail.ops.audit_database import database_side
 from fixionmail.ops.clients import ClientCounts
 from fixionmail.ops.history import Curve, History
 from fixionmail.ops.rows import STATES
@@ -187,6 +186,8 @@ class LiveDeck:
 
     def audit(self) -> Iterator[AuditStep]:
         """Every list, registry and record of Redis, and the database's side of it."""
+        from fixionmail.ops.audit_database import database_side
+
         for step in audits.audit(self._observer.reader, database_side(self._observer)):
             whole = f"keys and entries ({step.note})" if step.note else "keys and entries"
             yield AuditStep(

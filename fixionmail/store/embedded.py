@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import psycopg
 
 from fixionmail.engine import LOCALHOST, PORT_TAKEN, Engine, make_secret
 from fixionmail.errors import EngineError, SettingsError
@@ -135,6 +134,8 @@ class _Postgres:
         return self._program("postgres", "-D", str(self.data), *_switches(options), data=self.data)
 
     def greet(self, port: int) -> None:
+        import psycopg  # whoever only asks whether it runs is spared the driver
+
         try:
             psycopg.connect(self.url(port), connect_timeout=GREETING_SECONDS).close()
         except psycopg.Error as error:
