@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 from redis import Redis
 
+from console.live import open_deck
 from fixionmail.jobs.dispatch import QueueDispatcher
 from fixionmail.jobs.names import story_job_id
 from fixionmail.ops.audit import AuditStep, audit
@@ -78,6 +79,16 @@ class TestJobsInRedis:
         queued(redis, "invoice-7", story_job_id(uuid4()), queue="reports")
         queued(redis, "story-of-my-life", queue="stories")
         assert found(observer) == {}
+
+    def test_are_named_in_the_console_too(self, observer: Observer) -> None:
+        stranger = uuid4()
+        ring(observer, stranger)
+        ours = observer.settings
+        assert ours is not None
+        with closing(open_deck(None, ours, prefix="rq", read_only=True)) as deck:
+            *_, last = deck.audit()
+        assert [finding.subjects for finding in last.findings] == [(story_job_id(stranger),)]
+        assert (last.words, last.finished) == ("keys and entries", True)
 
 
 class TestAnnouncedJobs:
