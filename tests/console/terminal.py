@@ -42,6 +42,12 @@ class Screen:
             time.sleep(0.2)
         raise AssertionError(f"{pattern} never came:\n{self.text()}")
 
+    def until_gone(self, pattern: str, seconds: float = SECONDS) -> None:
+        give_up_at = time.monotonic() + seconds
+        while re.search(pattern, text := self.text()):
+            assert time.monotonic() < give_up_at, f"{pattern} stays:\n{text}"
+            time.sleep(0.2)
+
     def resize(self, columns: int, rows: int) -> None:
         self.tmux("resize-window", "-t", "console", "-x", str(columns), "-y", str(rows))
 

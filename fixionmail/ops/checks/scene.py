@@ -60,7 +60,7 @@ class Scene:
 
     @property
     def at(self) -> datetime:
-        """When the look was taken: by the database's clock where ours is far off, as what it tells of is dated by it."""
+        """When the look was taken, by the database's clock where ours is far off: what it tells of is dated by it."""
         database = self.now.database.value
         apart = database.clock_skew_seconds if database else 0.0
         return self.now.taken_at + timedelta(seconds=apart if abs(apart) > SKEW_SECONDS else 0.0)

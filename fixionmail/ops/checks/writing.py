@@ -40,9 +40,7 @@ def _spent(line: LineView) -> Finding:
 def _standing(line: LineView) -> Finding:
     name = line.name.removeprefix(f"{BUDGET_LINE}/")
     ours = bool(_KEY_WORDS.search(line.paused_reason))
-    mend = Cure(
-        label="correct the key, the model or the account", command=f"{name.upper()}_API_KEY, STORY_MODEL"
-    )
+    mend = Cure(label="correct the key, the model or the account", command=f"{name.upper()}_API_KEY=<key>")
     return Finding(
         kind="story-line",
         harm=Harm.LATE if ours else Harm.COST,
