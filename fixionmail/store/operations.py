@@ -99,7 +99,7 @@ class Operations:
             after: the time of the last one of the page before.
             limit: jobs on the page, which ends with all that share a time.
         """
-        rows = self._call("announced_story_jobs_v2", after=after, limit=limit)
+        rows = self._call("announced_story_jobs_v1", after=after, limit=limit)
         return tuple((UUID(row["job"]), datetime.fromisoformat(row["ring_at"])) for row in rows)
 
     def open_line(self, line: str, *, by: str, host: str, reason: str) -> str:

@@ -14,23 +14,23 @@ begin
 end
 $$;
 
--- Story jobs that were rung for and have not been claimed since, in the order in which they are rung for again, at most
--- p_limit behind (p_after_ring_at, p_after_id); both null to begin.
-create function announced_story_jobs_v1(p_after_ring_at timestamptz, p_after_id uuid, p_limit integer)
+-- Story jobs that were rung for and have not been claimed since, in the order in which they are rung for again behind
+-- p_after (null to begin); p_limit of them, and those that share the last one's time.
+create function announced_story_jobs_v1(p_after timestamptz, p_limit integer)
 returns jsonb
 language plpgsql stable security definer
 set search_path = public, pg_temp
+set enable_sort = off -- else everything that waits is read and sorted for each page
 as $$
 declare
   v_now timestamptz := clock_timestamp();
-  v_from timestamptz := greatest(v_now, coalesce(p_after_ring_at, v_now));
+  v_after timestamptz := greatest(v_now, coalesce(p_after, v_now));
 begin
   return (
-    select coalesce(jsonb_agg(jsonb_build_object('job', id, 'ring_at', ring_at) order by ring_at, id), '[]') from (
+    select coalesce(jsonb_agg(jsonb_build_object('job', id, 'ring_at', ring_at) order by ring_at), '[]') from (
       select id, ring_at from story_jobs
-       where state = 'pending' and ring_at >= v_from and run_after <= v_now and send_until > v_now
-         and (p_after_id is null or (ring_at, id) > (p_after_ring_at, p_after_id))
-       order by ring_at, id limit p_limit) j);
+       where state = 'pending' and ring_at > v_after and run_after <= v_now
+       order by ring_at fetch first p_limit rows with ties) j);
 end
 $$;
 
