@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from fixionmail.jobs.names import QUEUES
 from fixionmail.ops.checks.scene import START_WORKER, Scene, many, span
@@ -167,37 +168,51 @@ def _lapsed(scene: Scene) -> Iterator[Finding]:
 
 
 def _versions(scene: Scene) -> Iterator[Finding]:
-    ours = [(w.version, f"worker {w.name} on {w.host}") for w in scene.workers if w.threaded and _lives(w)]
+    living = [w for w in scene.workers if w.health is not WorkerHealth.DEAD and not scene.is_gone(w)]
+    ours = [_Seen(w.version, f"worker {w.name} on {w.host}", w.host, w.pid) for w in living if w.threaded]
     ours += [
-        (process.version, f"{process.kind} {process.pid} on {process.host}")
+        _Seen(process.version, f"{process.kind} {process.pid} on {process.host}", process.host, process.pid)
         for process in scene.now.processes.value or ()
         if process.kind != "worker" or not scene.workers
     ]
-    yield from _skew("FixionMail", ours)
+    yield from _skew(scene, "FixionMail", ours)
     stock = [
-        (w.version, f"worker {w.name} on {w.host}") for w in scene.workers if not w.threaded and _lives(w)
+        _Seen(w.version, f"worker {w.name} on {w.host}", w.host, w.pid) for w in living if not w.threaded
     ]
-    yield from _skew("RQ", stock)
+    yield from _skew(scene, "RQ", stock)
 
 
-def _skew(product: str, seen: Iterable[tuple[str, str]]) -> Iterator[Finding]:
-    hosts: dict[str, list[str]] = {}
-    for version, place in seen:
-        if version:
-            hosts.setdefault(version, []).append(place)
-    if len(hosts) < 2:
+class _Seen(NamedTuple):
+    """A process and the version that it runs."""
+
+    version: str
+    place: str
+    host: str
+    pid: int | None
+
+
+def _skew(scene: Scene, product: str, seen: Iterable[_Seen]) -> Iterator[Finding]:
+    places: dict[str, list[str]] = {}
+    known = [each for each in seen if each.version]
+    for each in known:
+        places.setdefault(each.version, []).append(each.place)
+    if len(places) < 2:
         return
-    newest = max(hosts, key=_ordered)
-    old = tuple(place for version, places in hosts.items() if version != newest for place in places)
+    newest = max(places, key=_ordered)
+    old = [each for each in known if each.version != newest]
+    host = scene.machine.host if scene.machine else ""
+    here = scene.names_here({each.pid for each in old if each.pid and each.host == host})
+    restart = Cure(label="restart the old ones here", action="restart-process", targets=here)
+    update = Cure(label="restart or update the old ones", command="fixionmail processes restart <name>")
     yield Finding(
         kind="version-skew",
         harm=Harm.RISK,
-        title=f"{len(hosts)} versions of {product} run at once",
+        title=f"{len(places)} versions of {product} run at once",
         cause="An update has not reached every process, or an old one was left running: they may disagree.",
-        evidence=tuple(f"{version}: {', '.join(places[:5])}" for version, places in sorted(hosts.items())),
-        subjects=(product, *sorted(hosts)),
+        evidence=tuple(f"{version}: {', '.join(found[:5])}" for version, found in sorted(places.items())),
+        subjects=(product, *sorted(places)),
         count=len(old),
-        cures=(Cure(label="restart or update the old ones", command="fixionmail processes restart <name>"),),
+        cures=(restart if here else update,),
         drill=24,
     )
 
@@ -205,10 +220,6 @@ def _skew(product: str, seen: Iterable[tuple[str, str]]) -> Iterator[Finding]:
 def _ordered(version: str) -> tuple[tuple[int, int | str], ...]:
     parts = version.replace("-", ".").split(".")
     return tuple((1, int(part)) if part.isdigit() else (0, part) for part in parts)
-
-
-def _lives(worker: WorkerView) -> bool:
-    return worker.health is not WorkerHealth.DEAD
 
 
 def _requeue(ids: tuple[str, ...], claimed: bool) -> Cure:

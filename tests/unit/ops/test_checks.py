@@ -177,6 +177,23 @@ class TestAWorkerOfThisMachine:
         assert not kinds(self.seen(waiting=2), machine=replace(self.HERE, host="loom"))
 
 
+class TestVersions:
+    def seen(self, pid: int) -> Snapshot:
+        """A scheduler of an older version, as process ``pid``."""
+        seen = well()
+        row = replace(seen.processes.value[0], process="old", version="0.9", pid=pid)
+        return replace(seen, processes=Section(value=(*seen.processes.value, row)))
+
+    def test_drill_24_an_old_process_of_this_machine_is_restarted_by_key(self) -> None:
+        old = ProcessLook(name="scheduler-2", kind="scheduler", state="running", pid=31)
+        (cure,) = kinds(self.seen(31), machine=Machine(processes=(old,), host="mill"))["version-skew"].cures
+        assert (cure.action, cure.targets) == ("restart-process", ("scheduler-2",))
+
+    def test_one_that_runs_elsewhere_is_restarted_there(self) -> None:
+        (cure,) = kinds(self.seen(31))["version-skew"].cures
+        assert (cure.action, cure.command) == ("", "fixionmail processes restart <name>")
+
+
 class TestQueues:
     def test_one_whose_workers_redis_has_forgotten_is_not_unserved_while_nothing_waits(self) -> None:
         seen = well()
