@@ -114,19 +114,29 @@ class RedisHand:
         return [words[job] for job, _ in jobs]
 
     def _sweep(self, what: str, queue: str, seen: Mapping[str, str]) -> dict[str, str]:
-        """Change jobs that wait in a long list, going through it in slices; those not found are in none."""
+        """Change jobs that wait in a long list; those that are not found in three passes are in none.
+
+        Whoever else takes entries out of the middle moves others, which one pass may then miss.
+        """
         words: dict[str, str] = {}
-        passed = 0
+        for _ in range(3):
+            words |= self._pass(what, queue, {job: seen[job] for job in seen if job not in words})
+        left = [(job, version) for job, version in seen.items() if job not in words]
+        if left:
+            said = self._run(_CHANGES[what], ["1", *_flat(left)])
+            words |= dict(zip((job for job, _ in left), map(_text, said), strict=True))
+        return words
+
+    def _pass(self, what: str, queue: str, seen: Mapping[str, str]) -> dict[str, str]:
+        """Go through a list in slices; a word for each job that was found."""
+        words: dict[str, str] = {}
+        passed = 0 if seen else -1
         while passed >= 0:
             pairs = _flat(
                 (job, _DONE if words.get(job) == "done" else version) for job, version in seen.items()
             )
             passed, found = self._run(_SWEEPS[what], [queue, str(passed), *pairs])
             words |= dict(zip(map(_text, found[::2]), map(_text, found[1::2]), strict=True))
-        left = [(job, version) for job, version in seen.items() if job not in words]
-        if left:
-            said = self._run(_CHANGES[what], ["1", *_flat(left)])
-            words |= dict(zip((job for job, _ in left), map(_text, said), strict=True))
         return words
 
     def repair(self, ids: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -89,3 +90,52 @@ def test_repair_looks_at_one_after_the_other(redis: Any, hands: Hands, listed: l
     redis.delete(f"rq:job:{CHOSEN[1]}")
     assert repair(hands, CHOSEN[:3]) == {CHOSEN[0]: "put back", CHOSEN[1]: "removed", CHOSEN[2]: "sound"}
     assert waiting(redis) == listed[2:]
+
+
+def test_while_others_take_from_the_head_and_add_at_the_tail_none_is_missed_and_no_other_lost(
+    redis: Any, hands: Hands, listed: list[str], server: RedisServer
+) -> None:
+    chosen = [f"job-{n}" for n in range(100_000, LENGTH, 120)]
+    with redis.pipeline(transaction=False) as pipeline:
+        for job_id in chosen:
+            pipeline.hset(f"rq:job:{job_id}", mapping={"status": "queued", "origin": "imports"})
+        pipeline.execute()
+    popped: list[str] = []
+    pushed: list[str] = []
+    ended = Event()
+
+    def others() -> None:
+        with Redis.from_url(server.url) as client:
+            while not ended.is_set():
+                popped.extend(raw.decode() for raw in client.lpop(LIST, 3) or [])
+                pushed.append(f"later-{len(pushed)}")
+                client.rpush(LIST, pushed[-1])
+
+    thread = Thread(target=others)
+    thread.start()
+    try:
+        outcomes = act(hands, "cancel", *chosen)
+    finally:
+        ended.set()
+        thread.join()
+    assert outcomes == dict.fromkeys(chosen, "done")
+    assert len(popped) > 100
+    gone = {*chosen, *popped}
+    assert waiting(redis) == [each for each in (*listed, *pushed) if each not in gone]
+
+
+def test_two_operators_at_once_leave_none_behind(
+    redis: Any, hands: Hands, listed: list[str], server: RedisServer
+) -> None:
+    chosen = [f"job-{n}" for n in range(0, LENGTH, 400)]
+    with redis.pipeline(transaction=False) as pipeline:
+        for job_id in chosen:
+            pipeline.hset(f"rq:job:{job_id}", mapping={"status": "queued", "origin": "imports"})
+        pipeline.execute()
+    with closing(Hands(redis_url=server.url)) as others:
+        other = Thread(target=act, args=(others, "cancel", *chosen[::2]))
+        other.start()
+        act(hands, "cancel", *chosen[1::2])
+        other.join()
+    assert waiting(redis) == [each for each in listed if each not in set(chosen)]
+    assert redis.zcard("rq:canceled:imports") == len(chosen)
