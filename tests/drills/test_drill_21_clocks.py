@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -68,10 +69,7 @@ def test_a_redis_whose_clock_runs_ahead_is_named_until_it_is_right(
     with running_redis(tmp_path, clock) as url:
         (finding,) = apart(url, database_url, tmp_path).values()
         assert (finding.drill, finding.harm, finding.subjects) == (21, Harm.RISK, ("Redis",))
-        assert finding.title in (
-            "The clocks of this machine and Redis are 1 min 30 s apart",
-            "The clocks of this machine and Redis are 1 min 29 s apart",
-        )
+        assert re.search(r"Redis.*1 min (30|29) s", finding.title)
         assert finding.cause.startswith("Redis is ahead.")
         assert finding.cures[0].command == "timedatectl set-ntp true"
     with running_redis(tmp_path) as url:
