@@ -158,8 +158,14 @@ class BundledServer:
         return None if self._engine.running() else "died"
 
     def ask_to_stop(self) -> None:
-        """See :class:`Handle`."""
-        self._stop(self._engine.stop)
+        """See :class:`Handle`; one that hangs is killed as soon as its engine has given up waiting."""
+        self._stop(self._stop_or_kill)
+
+    def _stop_or_kill(self) -> None:
+        try:
+            self._engine.stop()
+        except FixionMailError:
+            self.kill()
 
     def leave(self) -> None:
         """See :class:`Handle`."""

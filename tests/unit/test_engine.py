@@ -17,6 +17,7 @@ import pytest
 
 from fixionmail.engine import LOCALHOST, Engine, free_port
 from fixionmail.errors import EngineError
+from fixionmail.processes.handles import BundledServer
 from fixionmail.program import lock_holder
 from tests.standins.engine_user import EngineUser, eventually, has_ended
 from tests.standins.idle_server import IdleServer
@@ -243,6 +244,15 @@ class TestBadServers:
         with pytest.raises(EngineError, match=rf"\(process {running.pid}\) did not stop within 0.2 s"):
             engine.stop()
         kill(running.pid)
+
+    def test_one_that_does_not_stop_is_killed_by_whoever_supervises_it(self, folder: Path) -> None:
+        engine = engine_of(folder, "stubborn", stop_seconds=0.2)
+        running = engine.start()
+        supervised = BundledServer(engine)
+        eventually(lambda: supervised.identity() is not None)
+        supervised.ask_to_stop()
+        eventually(lambda: has_ended(running.pid))
+        eventually(lambda: supervised.end() == "stopped")
 
     def test_one_that_does_not_answer_is_not_handed_out(self, folder: Path) -> None:
         engine = engine_of(folder)
