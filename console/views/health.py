@@ -94,7 +94,10 @@ Fact = tuple[str, Content]
 class Facts(Drawn):
     """Names and values, a line each."""
 
-    facts: reactive[tuple[Fact, ...]] = reactive((), layout=True)
+    facts: reactive[tuple[Fact, ...]] = reactive((), repaint=False)
+
+    def watch_facts(self) -> None:
+        self.redraw()
 
     def lines(self, width: int) -> list[Content]:
         """One line a fact."""

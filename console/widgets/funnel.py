@@ -18,7 +18,10 @@ LOW = 96
 class Funnel(Drawn):
     """A bar for each stage; where there is little room, one line of figures above one bar."""
 
-    funnel: reactive[Shown[FunnelView]] = reactive(Shown(), layout=True)
+    funnel: reactive[Shown[FunnelView]] = reactive(Shown(), repaint=False)
+
+    def watch_funnel(self) -> None:
+        self.redraw()
 
     def lines(self, width: int) -> list[Content]:
         """The stages."""

@@ -18,8 +18,11 @@ from fixionmail.ops.views.database import LoopView
 class Leaders(Drawn):
     """A line for each loop, and one for what its last tick complained of."""
 
-    loops: reactive[Shown[tuple[LoopView, ...]]] = reactive(Shown(), layout=True)
+    loops: reactive[Shown[tuple[LoopView, ...]]] = reactive(Shown(), repaint=False)
     moment: reactive[datetime | None] = reactive(None)
+
+    def watch_loops(self) -> None:
+        self.redraw()
 
     def lines(self, width: int) -> list[Content]:
         """The loops."""

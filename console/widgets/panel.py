@@ -25,5 +25,10 @@ class Drawn(Widget):
         return max(1, len(self.lines(max(1, width))))
 
     def redraw(self) -> None:
-        """Draw again, with as many lines as there are now."""
-        self.refresh(layout=True)
+        """Draw again; the whole screen is laid out anew only where there are more or fewer lines than before."""
+        self.clear_cached_dimensions()
+        shown = (
+            self.content_size
+        )  # of no height while it is hidden: it is laid out when it comes to the front
+        changed = bool(shown.height) and max(1, len(self.lines(max(1, shown.width)))) != shown.height
+        self.refresh(layout=changed)
