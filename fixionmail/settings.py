@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         None, description="signing secret of Resend's webhooks, whsec_…"
     )
     email_from: Annotated[str, AfterValidator(_sender)] = Field(
-        "FixionMail <stories@localhost>", description="sender of the stories"
+        "FixionMail <stories@localhost>", description="sender of the stories; must be set with RESEND_API_KEY"
     )
     app_base_url: HttpUrl = Field(
         SecretStr("http://localhost:8080"),
