@@ -57,6 +57,7 @@ bench: setup
 	@$(BIN)/python -m tests.benchmarks.worker
 	@$(BIN)/python -m tests.benchmarks.ops
 	@$(BIN)/python -m tests.benchmarks.requeue
+	@$(BIN)/python -m tests.benchmarks.long_lists
 
 # The console's pictures in docs/pictures, from a deployment that only pretends.
 pictures: setup
