@@ -13,6 +13,7 @@ from console.canned import CannedDeck
 from console.pace import IDLE_SECONDS, STOP_SECONDS, UNUSED_SECONDS, USED_SECONDS, Pace
 from console.views.jobs import Jobs
 from fixionmail.ops.views.jobs import JobPage
+from fixionmail.ops.views.section import Section
 from fixionmail.ops.views.snapshot import Snapshot
 from tests.console.stage import LARGE, NOON, Stage, canned, play
 
@@ -56,6 +57,42 @@ def test_the_head_names_the_cost_and_what_it_assumes_and_an_open_page_counts() -
         assert "111k cmds/month at 1 h a day" in stage.screen_text().splitlines()[0]
 
     play(scene)
+
+
+def test_the_head_tells_how_old_the_data_is_once_that_is_more_than_the_pace_accounts_for() -> None:
+    async def scene(stage: Stage) -> None:
+        assert " old" not in stage.screen_text().splitlines()[0]
+        assert stage.app._good_at is not None
+        stage.app._good_at -= 31
+        stage.app._show_pulse()
+        await stage.settle()
+        assert "31s old" in stage.screen_text().splitlines()[0]
+        await stage.look()
+        assert " old" not in stage.screen_text().splitlines()[0]
+
+    play(scene)
+
+
+def test_a_look_of_which_a_part_failed_does_not_make_the_data_new() -> None:
+    class Failing(CannedDeck):
+        failing = False
+
+        def look(self) -> Snapshot:
+            seen = super().look()
+            return replace(seen, queues=Section(error="no answer")) if self.failing else seen
+
+    deck = Failing(now=lambda: NOON, step_seconds=0.0)
+
+    async def scene(stage: Stage) -> None:
+        good_at = stage.app._good_at
+        deck.failing = True
+        await stage.look()
+        assert stage.app._good_at == good_at
+        deck.failing = False
+        await stage.look()
+        assert stage.app._good_at != good_at
+
+    play(scene, deck)
 
 
 def test_p_pauses_and_says_so_and_p_goes_on() -> None:
@@ -147,6 +184,28 @@ def test_the_choice_follows_the_id_when_new_rows_come_above_it() -> None:
         assert table.rows[9].key == chosen
 
     play(scene, deck)
+
+
+def test_a_search_is_not_repeated_by_looks_but_by_r() -> None:
+    asked: list[str] = []
+
+    class Asked(CannedDeck):
+        def jobs(self, query: str, cursor: str):  # type: ignore[no-untyped-def]
+            asked.append(query)
+            yield from super().jobs(query, cursor)
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("2")
+        await stage.look()
+        assert asked == ["", ""]
+        stage.app.main.query_one(Jobs).set_filter("err:timeout")
+        await stage.settle()
+        await stage.look()
+        assert asked[2:] == ["err:timeout"]
+        await stage.press("r")
+        assert asked[2:] == ["err:timeout"] * 2
+
+    play(scene, Asked(now=lambda: NOON, step_seconds=0.0))
 
 
 def test_rows_do_not_move_while_a_question_is_open() -> None:
