@@ -50,5 +50,5 @@ def test_a_provider_that_is_not_asked_is_named_with_its_answer(reason: str, titl
 
 def test_a_refused_key_is_cured_by_its_setting_and_an_overload_by_waiting() -> None:
     refused = found("stories/openai", "The OpenAI endpoint answered 401: no.")
-    assert refused.cures[0].command == "OPENAI_API_KEY, STORY_MODEL"
+    assert refused.cures[0].command == "OPENAI_API_KEY=<key>"
     assert found("stories/openai", "The OpenAI endpoint answered 529: no.").cures[0].automatic
