@@ -32,7 +32,8 @@ LAPSE_SECONDS = 150.0
 @contextmanager
 def console(home: Path, *arguments: str, columns: int = 120, rows: int = 36) -> Iterator[Screen]:
     """The console of ``home``, in a terminal of its own."""
-    settings = [f"{name}={value}" for name, value in environment(home).items()]
+    hurried = environment(home, CHECK_INTERVAL_SECONDS="2")  # so that what it starts soon takes notice
+    settings = [f"{name}={value}" for name, value in hurried.items()]
     program = ["env", "-i", *settings, "TERM=xterm-256color", *command("console", *arguments)]
     with terminal(program, columns, rows) as shown:
         shown.until("every 2s")
