@@ -222,11 +222,11 @@ class LiveDeck:
                 yield _finding_row(finding, "redis", now)
 
     def commands(self) -> tuple[ClientCost, ...]:
-        """One command; where the server does not count, what our processes report."""
+        """One command, and what our processes report."""
         if not self.target.redis:
             return ()
         if self._counts is None:
-            self._counts = ClientCounts(self._observer.reader, self._fleet)
+            self._counts = ClientCounts(self._observer.reader)
         processes = self._earlier[-1].processes.value if self._earlier else None
         return self._counts.look(processes or (), datetime.now(UTC))
 

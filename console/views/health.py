@@ -80,12 +80,17 @@ def cost_rows(costs: Sequence[ClientCost]) -> tuple[Row, ...]:
                 plain(cost.name),
                 Content.styled("–" if cost.connections is None else whole(cost.connections), QUIET_STYLE),
                 Content(short(cost.commands)),
-                Content(short(cost.per_minute)),
-                Content(short(cost.per_month)),
+                Content(_known(cost.per_minute)),
+                Content(_known(cost.per_month)),
             ),
         )
         for cost in costs
     )
+
+
+def _known(rate: float | None) -> str:
+    """A rate, or a dash while it has been counted for too short a time."""
+    return "–" if rate is None else short(rate)
 
 
 Fact = tuple[str, Content]
@@ -231,11 +236,9 @@ class Health(View):
     def set_costs(self, costs: tuple[ClientCost, ...]) -> None:
         """Who sends how many commands has come."""
         self.query_one("#costs", Table).rows = cost_rows(costs)
-        total = sum(cost.per_month for cost in costs)
-        by = "counted by the server" if any(c.connections is not None for c in costs) else "as they report"
-        note = (
-            f"{short(total)} a month at this rate, {by}" if costs else "neither the server nor anybody counts"
-        )
+        total = sum(cost.per_month or 0 for cost in costs)
+        sent = f"{short(total)} a month at this rate · " if total else ""
+        note = f"{sent}of others the server counts, what their scripts do included" if costs else "no Redis"
         self.query_one("#head-costs", Heading).tell(Shown(), note)
 
     def set_costs_error(self, words: str) -> None:

@@ -392,7 +392,7 @@ def test_each_client_of_redis_is_shown_with_what_it_sends_who_costs_most_first()
         rows = stage.table("#costs").rows
         assert [row.key for row in rows][:3] == ["worker-1", "worker-2", "this console"]
         assert rows[2].cells[4].plain.endswith("M")
-        assert "counted by the server" in stage.screen_text()
+        assert "of others the server counts" in stage.screen_text()
 
     play(scene)
 

@@ -153,14 +153,15 @@ class WorkerView:
 
 @dataclass(frozen=True, kw_only=True)
 class ClientCost:
-    """What one client of Redis costs. ``connections``: None when the client told it itself."""
+    """What one client of Redis costs. ``connections``: None when the client told it itself. ``per_minute``: None while
+    it has been counted for too short a time to say."""
 
     name: str
     connections: int | None
     commands: int
-    per_minute: float
+    per_minute: float | None
 
     @property
-    def per_month(self) -> int:
+    def per_month(self) -> int | None:
         """Commands in 30 days at this rate."""
-        return round(self.per_minute * 60 * 24 * 30)
+        return None if self.per_minute is None else round(self.per_minute * 60 * 24 * 30)

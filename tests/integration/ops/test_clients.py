@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from redis import Redis
@@ -11,39 +12,58 @@ from redis import Redis
 from fixionmail.jobs.worker.connections import commands_sent, connect
 from fixionmail.ops.clients import ClientCounts, reported
 from fixionmail.ops.connection import RedisReader
+from fixionmail.ops.redis_look import look
 from fixionmail.ops.views.database import ProcessView
-from fixionmail.processes.fleet import Fleet
 from tests.contract.store.world import now
 from tests.integration.worker.servers import RedisServer
 
 
-def test_connections_are_counted_under_the_name_they_gave_themselves(
-    server: RedisServer, reader: RedisReader, tmp_path: Path
+def nobody() -> dict[str, int]:
+    """As if all connections came from other machines."""
+    return {}
+
+
+def test_others_are_counted_by_the_server_under_the_name_they_gave_themselves(
+    server: RedisServer, reader: RedisReader
 ) -> None:
-    counts = ClientCounts(reader, Fleet(tmp_path))
+    counts = ClientCounts(reader, nobody)
     with Redis.from_url(server.url, client_name="an-rq-worker") as stranger:
         for _ in range(40):
             stranger.ping()
         costs = {cost.name: cost for cost in counts.look((), now())}
         assert costs["an-rq-worker"].connections == 1
+        assert costs["an-rq-worker"].per_minute is None  # it is too young to tell
         before = costs["an-rq-worker"].commands
         assert before >= 40
         for _ in range(7):
             stranger.ping()
         costs = {cost.name: cost for cost in counts.look((), now() + timedelta(minutes=1))}
     assert costs["an-rq-worker"].commands == before + 7
-    assert 6 < costs["an-rq-worker"].per_minute <= 7
+    rate = costs["an-rq-worker"].per_minute
+    assert rate is not None
+    assert 6 < rate <= 7
 
 
-def test_a_connection_of_this_machine_without_a_name_is_called_by_its_process(
-    reader: RedisReader, tmp_path: Path
+def test_this_process_is_counted_by_itself_alone(redis: Redis, reader: RedisReader) -> None:
+    counts = ClientCounts(reader)
+    look(reader)
+    (ours,) = counts.look((), now())
+    assert (ours.name, ours.connections) == ("this console", None)
+    assert 1 <= ours.commands <= 4  # the look, whatever it does inside, and the list of clients
+
+
+def test_a_process_of_this_machine_that_reports_itself_is_not_counted_twice(
+    redis: Redis, reader: RedisReader
 ) -> None:
-    names = [cost.name for cost in ClientCounts(reader, Fleet(tmp_path)).look((), now())]
-    assert "this console" in names
+    mine = process(redis_commands=300)
+    here = replace(mine, host=socket.gethostname(), pid=4_000_000)
+    counts = ClientCounts(reader, lambda: {row["addr"]: 4_000_000 for row in reader.clients()})
+    names = [cost.name for cost in counts.look([here], now())]
+    assert sorted(names) == ["this console", f"worker on {socket.gethostname()}, pid 4000000"]
 
 
-def test_asking_is_one_command_and_never_monitor(redis: Any, reader: RedisReader, tmp_path: Path) -> None:
-    counts = ClientCounts(reader, Fleet(tmp_path))
+def test_asking_is_one_command_and_never_monitor(redis: Any, reader: RedisReader) -> None:
+    counts = ClientCounts(reader)
     counts.look((), now())
     redis.config_resetstat()
     counts.look((), now())
@@ -51,21 +71,24 @@ def test_asking_is_one_command_and_never_monitor(redis: Any, reader: RedisReader
     assert called == {"cmdstat_client|list": 1, "cmdstat_config|resetstat": 1}
 
 
-def test_where_the_server_does_not_count_processes_are_shown_as_they_report_themselves() -> None:
-    def process(**info: object) -> ProcessView:
-        return ProcessView(
-            process="worker@a:7:x",
-            kind="worker",
-            host="a",
-            pid=7,
-            version="1",
-            started_at=now() - timedelta(minutes=10),
-            silent_seconds=0.0,
-            info=info,
-        )
+def process(**info: object) -> ProcessView:
+    """A worker that began ten minutes ago."""
+    return ProcessView(
+        process="worker@a:7:x",
+        kind="worker",
+        host="a",
+        pid=7,
+        version="1",
+        started_at=now() - timedelta(minutes=10),
+        silent_seconds=0.0,
+        info=info,
+    )
 
+
+def test_processes_are_shown_as_they_report_themselves() -> None:
     (cost,) = reported([process(redis_commands=300), process(), process(redis_commands="many")], now())
     assert (cost.name, cost.connections, cost.commands) == ("worker on a, pid 7", None, 300)
+    assert cost.per_minute is not None
     assert 29 < cost.per_minute <= 30
 
 
