@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -38,7 +37,7 @@ def pids_by_address() -> dict[str, int]:
 
 
 class ClientCounts:
-    """Reads the counts again and again; the server's rates are those since the time before.
+    """Reads the counts again and again; rates are those since it first saw a client, so that no start is in them.
 
     Args:
         reader: the Redis.
@@ -48,8 +47,9 @@ class ClientCounts:
     def __init__(self, reader: RedisReader, pids: Callable[[], Mapping[str, int]] = pids_by_address) -> None:
         self._reader = reader
         self._pids = pids
-        self._began, self._sent = time.monotonic(), commands_sent()
-        self._before: dict[str, tuple[float, int]] = {}
+        self._sent = commands_sent()
+        self._first: dict[str, tuple[datetime, int]] = {}
+        """When each client was first seen, and how many commands it had sent by then."""
 
     def look(self, processes: Sequence[ProcessView], now: datetime) -> tuple[ClientCost, ...]:
         """Who costs most first.
@@ -57,26 +57,40 @@ class ClientCounts:
         Raises:
             RedisUnreachableError: with the reason in words.
         """
-        found = [*self._counted(processes, now.timestamp()), *reported(processes, now), self._ourselves()]
+        found = [
+            *self._counted(processes, now),
+            *self._reported(processes, now),
+            self._cost("this console", commands_sent() - self._sent, now),
+        ]
         return tuple(sorted(found, key=lambda cost: (-(cost.per_minute or 0.0), -cost.commands, cost.name)))
 
-    def _ourselves(self) -> ClientCost:
-        sent = commands_sent() - self._sent
-        rate = per_minute(sent, time.monotonic() - self._began)
-        return ClientCost(name="this console", connections=None, commands=sent, per_minute=rate)
+    def _cost(self, name: str, commands: int, now: datetime) -> ClientCost:
+        """What a client says of itself."""
+        return ClientCost(
+            name=name, connections=None, commands=commands, per_minute=self._rate(name, commands, now)
+        )
 
-    def _counted(self, processes: Sequence[ProcessView], now: float) -> Iterator[ClientCost]:
+    def _rate(self, client: str, commands: int, now: datetime) -> float | None:
+        """Commands a minute since it was first seen; None where that is too short a time to say."""
+        since, before = self._first.setdefault(client, (now, commands))
+        seconds = (now - since).total_seconds()
+        return (commands - before) / seconds * 60 if seconds >= LEAST_SECONDS else None
+
+    def _reported(self, processes: Sequence[ProcessView], now: datetime) -> Iterator[ClientCost]:
+        for process in processes:
+            count = process.info.get(REPORTED)
+            if isinstance(count, int):
+                yield self._cost(f"{process.kind} on {process.host}, pid {process.pid}", count, now)
+
+    def _counted(self, processes: Sequence[ProcessView], now: datetime) -> Iterator[ClientCost]:
         """Clients that do not count themselves, as far as the server counts."""
-        rows = [row for row in self._reader.clients() if row.get(COUNT, "").isdecimal()]
-        before, self._before = self._before, {row["id"]: (now, int(row[COUNT])) for row in rows}
         pids, ours = self._pids(), _our_pids(processes)
         together: defaultdict[str, list[tuple[int, float | None]]] = defaultdict(list)
-        for row in rows:
+        for row in self._reader.clients():
             pid = pids.get(row.get("addr", ""))
-            if pid not in ours:
+            if pid not in ours and row.get(COUNT, "").isdecimal():
                 count = int(row[COUNT])
-                then, counted = before.get(row["id"], (now - _whole(row.get("age")), 0))
-                together[_name(row, pid)].append((count, per_minute(count - counted, now - then)))
+                together[_name(row, pid)].append((count, self._rate(f"link {row.get('id')}", count, now)))
         for name, counts in together.items():
             yield ClientCost(
                 name=name,
@@ -84,21 +98,6 @@ class ClientCounts:
                 commands=sum(count for count, _ in counts),
                 per_minute=_sum(rate for _, rate in counts),
             )
-
-
-def reported(processes: Sequence[ProcessView], now: datetime) -> Iterator[ClientCost]:
-    """What our processes say of themselves, over their whole lives."""
-    for process in processes:
-        count = process.info.get(REPORTED)
-        if isinstance(count, int):
-            rate = per_minute(count, (now - process.started_at).total_seconds())
-            name = f"{process.kind} on {process.host}, pid {process.pid}"
-            yield ClientCost(name=name, connections=None, commands=count, per_minute=rate)
-
-
-def per_minute(commands: int, seconds: float) -> float | None:
-    """The rate of so many commands in so many seconds; None where that is too short a time."""
-    return commands / seconds * 60 if seconds >= LEAST_SECONDS else None
 
 
 def _our_pids(processes: Sequence[ProcessView]) -> set[int | None]:
@@ -123,7 +122,3 @@ def _name(row: Mapping[str, str], pid: int | None) -> str:
 def _sum(rates: Iterable[float | None]) -> float | None:
     known = [rate for rate in rates if rate is not None]
     return sum(known) if known else None
-
-
-def _whole(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() else 0
