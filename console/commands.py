@@ -207,6 +207,15 @@ COMMANDS: tuple[Command, ...] = (
         rank=31,
     ),
     Command(
+        id="not-sent",
+        key="N",
+        label="Not sent",
+        about="Record that the uncertain deliveries did not go out, so that they can be retried.",
+        places=("deliveries", "delivery"),
+        action="resolve-not-sent",
+        rank=34,
+    ),
+    Command(
         id="cancel-delivery",
         key="C",
         label="Cancel",

@@ -1,4 +1,4 @@
-"""What operators decide about story jobs. See ``033_change_story_jobs.sql`` for each contract."""
+"""What operators decide about story jobs. See ``032_change_story_jobs.sql`` for each contract."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fixionmail.store.transport import Caller
 
 @dataclass(frozen=True)
 class Decisions:
-    """Database functions of ``033_change_story_jobs.sql``. ``by``, ``host`` and ``reason`` go into the audit log.
+    """Database functions of ``032_change_story_jobs.sql``. ``by``, ``host`` and ``reason`` go into the audit log.
 
     Those that change something are given what was :meth:`seen` of each job. They answer for each ``ok``, ``already``,
     ``ended``, ``running``, ``changed``, ``gone`` or ``refused: why``.

@@ -28,7 +28,7 @@ SEARCHED = 5000
 
 @dataclass(frozen=True)
 class Deliveries:
-    """Database functions of ``012_deliveries.sql``, ``031_look_at_deliveries.sql`` and ``035_show_deliveries.sql``.
+    """Database functions of ``012_deliveries.sql``, ``031_look_at_deliveries.sql`` and ``034_show_deliveries.sql``.
 
     Those that change something do so only while the delivery is in ``seen_state``, the state the operator saw.
     ``by``, ``host`` and ``reason`` go into the audit log.

@@ -22,7 +22,7 @@ SHOWN = 5
 @dataclass(frozen=True)
 class Operations:
     """Database functions of ``013_operations.sql`` and ``030_audit_side.sql`` on, which write nothing, and of
-    ``021_operate.sql``, ``034_open_line.sql`` and ``038_rejected_addresses.sql``."""
+    ``021_operate.sql``, ``033_open_line.sql`` and ``035_rejected_addresses.sql``."""
 
     _call: Caller
 

@@ -88,7 +88,7 @@ def _run(server: RedisServer, jobs: int, rq_jobs: int, rounds: int, folder: Path
 def _print(name: str, costs: list[Cost], jobs: int, scale: float) -> None:
     seconds = statistics.median(cost.seconds for cost in costs) * scale
     commands = statistics.median(cost.commands for cost in costs) * scale / jobs
-    slow = sorted(took for cost in costs for took in cost.slow_ms)
+    slow = sorted(took for cost in costs for took in cost.slow_ms) or [0.0]
     quick = sum(cost.commands for cost in costs) - len(slow)
     most = slow[max(0, int((quick + len(slow)) * 0.99) - quick)]
     print(f"| {name} | {seconds:,.2f} | {commands:.3f} | {most:.1f} | {slow[-1]:.1f} |", flush=True)

@@ -43,6 +43,17 @@ def test_two_keys_cure_the_worst_trouble_and_it_goes_from_the_strip() -> None:
     play(scene, deck)
 
 
+def test_an_operator_who_knows_better_records_an_uncertain_mail_as_not_sent() -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("5")
+        await stage.press("N", "enter")
+        assert [action for action, _, _ in deck.changes] == ["resolve-not-sent"]
+
+    play(scene, deck)
+
+
 def test_the_reason_goes_with_the_change() -> None:
     deck = canned()
 
