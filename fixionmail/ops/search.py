@@ -13,7 +13,7 @@ from fixionmail.ops.filters import JobFilter
 from fixionmail.ops.reading import error_of
 from fixionmail.ops.rows import row_of
 from fixionmail.ops.views.jobs import JobRow
-from fixionmail.ops.walking import ENTRIES_PER_COMMAND, sources, step_script, steps
+from fixionmail.ops.walking import sources, step_script, steps
 
 _SEARCH = step_script("search")
 FOUND_LIMIT = 1000
@@ -40,11 +40,6 @@ class SearchStep:
     commands: int
     finished: bool = False
     note: str = ""
-
-    @property
-    def expected_commands(self) -> int:
-        """About as many commands as the whole search takes."""
-        return 1 + -(-min(self.total, SEARCHED_LIMIT) // ENTRIES_PER_COMMAND)
 
 
 def search(

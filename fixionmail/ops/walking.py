@@ -14,8 +14,6 @@ from fixionmail.ops.connection import RedisReader, load_script
 from fixionmail.ops.reading import text_of
 
 _SOURCES = load_script("rows", "sources")
-ENTRIES_PER_COMMAND = 1000
-"""About as many as a step gets through; for estimates."""
 PLACES_AT_A_TIME = 6
 
 

@@ -91,15 +91,21 @@ def running_stack(
         wanted = servers + [name for kind in kinds for name in names(kind, copies)]
         web_url = None
         if web and redis_url:
-            port = _web_port(fleet, settings.port)
-            web_url = f"http://localhost:{port}"
-            theirs["PORT"] = str(port)
-            if "app_base_url" not in settings.model_fields_set:
-                theirs["APP_BASE_URL"] = web_url  # so that the links in mails lead there
+            web_url = _place_web(fleet, settings, theirs)
             wanted.append("web")
         fleet.run_exactly([spec(name, home, environment=theirs, cwd=cwd) for name in wanted])
         mode = "queue" if redis_url else "fallback"
         yield Stack(mode=mode, redis_url=redis_url, fleet=fleet, web_url=web_url)
+
+
+def _place_web(fleet: Fleet, settings: Settings, theirs: dict[str, str]) -> str:
+    """Where the web service will be; puts it into the environment of all processes."""
+    port = _web_port(fleet, settings.port)
+    url = f"http://localhost:{port}"
+    theirs["PORT"] = str(port)
+    if "app_base_url" not in settings.model_fields_set:
+        theirs["APP_BASE_URL"] = url  # so that the links in mails lead there
+    return url
 
 
 def _web_port(fleet: Fleet, wished: int) -> int:

@@ -73,16 +73,7 @@ def run(
         raise InputError("Nothing is changed here: this was started with --read-only.")
     wanted = named(previewed.action)
     todo = list(previewed.seen.items())
-    paced = wanted.chunk > 1 and wanted.about in ("jobs", "redis") and hands.redis_url is not None
-    away = _distance(hands) if paced else 0.0
-    size = min(wanted.chunk, max(1, int(rate))) if rate else wanted.chunk
-    work = _Work(
-        done=_place(cursor, len(todo)),
-        size=size,
-        paced=paced,
-        away=away,
-        largest=size if rate else LARGEST_CHUNK,
-    )
+    work = _begun(hands, wanted, _place(cursor, len(todo)), rate)
     try:
         while work.done < len(todo):
             chunk = dict(todo[work.done : work.done + work.size])
@@ -104,6 +95,18 @@ def run(
                 "perhaps": list(work.under_way),
             },
         )
+
+
+def _begun(hands: Hands, wanted: Action, done: int, rate: float | None) -> _Work:
+    paced = wanted.chunk > 1 and wanted.about in ("jobs", "redis") and hands.redis_url is not None
+    size = min(wanted.chunk, max(1, int(rate))) if rate else wanted.chunk
+    return _Work(
+        done=done,
+        size=size,
+        paced=paced,
+        away=_distance(hands) if paced else 0.0,
+        largest=size if rate else LARGEST_CHUNK,
+    )
 
 
 def _distance(hands: Hands) -> float:

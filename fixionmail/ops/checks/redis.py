@@ -51,7 +51,7 @@ def check(scene: Scene) -> Iterator[Finding]:
     if scene.now.redis.error:
         yield _unreachable(scene, scene.now.redis.error)
     if scene.redis is not None:
-        yield from _fitness(scene, scene.redis)
+        yield from _fitness(scene.redis)
         yield from _switches(scene, scene.redis)
 
 
@@ -92,7 +92,16 @@ def _cures(scene: Scene, kind: str, command: str) -> tuple[Cure, ...]:
     return (_COMES_BACK, _START) if place.startswith(_HERE) else (_COMES_BACK,)
 
 
-def _fitness(scene: Scene, redis: RedisView) -> Iterator[Finding]:
+def _fitness(redis: RedisView) -> Iterator[Finding]:
+    yield from _policy(redis)
+    yield from _role(redis)
+    yield from _room(redis)
+    if abs(redis.clock_skew_seconds) > SKEW_SECONDS:
+        yield skew("Redis", redis.clock_skew_seconds)
+    yield from _pace(redis)
+
+
+def _policy(redis: RedisView) -> Iterator[Finding]:
     if redis.eviction_policy not in ("", "noeviction"):
         yield Finding(
             kind="eviction-policy",
@@ -112,6 +121,9 @@ def _fitness(scene: Scene, redis: RedisView) -> Iterator[Finding]:
             ),
             drill=4,
         )
+
+
+def _role(redis: RedisView) -> Iterator[Finding]:
     if redis.role in ("slave", "replica"):
         yield Finding(
             kind="redis-read-only",
@@ -122,6 +134,9 @@ def _fitness(scene: Scene, redis: RedisView) -> Iterator[Finding]:
             cures=(Cure(label="name the primary", command="REDIS_URL=<the primary>"), _COMES_BACK),
             drill=2,
         )
+
+
+def _room(redis: RedisView) -> Iterator[Finding]:
     if redis.max_memory and redis.used_memory >= _FULL * redis.max_memory:
         full = redis.used_memory >= redis.max_memory
         yield Finding(
@@ -139,8 +154,9 @@ def _fitness(scene: Scene, redis: RedisView) -> Iterator[Finding]:
             ),
             drill=2,
         )
-    if abs(redis.clock_skew_seconds) > SKEW_SECONDS:
-        yield skew("Redis", redis.clock_skew_seconds)
+
+
+def _pace(redis: RedisView) -> Iterator[Finding]:
     if redis.round_trip_seconds > _SLOW_SECONDS:
         yield Finding(
             kind="redis-slow",

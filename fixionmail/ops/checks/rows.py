@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from zoneinfo import available_timezones
 
@@ -40,6 +40,12 @@ def check(scene: Scene) -> Iterator[Finding]:
 
 def duplicates(found: tuple[DuplicateFinding, ...]) -> Iterator[Finding]:
     """Second mails, and what could hide one, as findings."""
+    yield from _second_mails(found)
+    yield from _constraints([row for row in found if row.kind == "constraint"])
+    yield from _addresses([row for row in found if row.kind == "same_address"])
+
+
+def _second_mails(found: tuple[DuplicateFinding, ...]) -> Iterator[Finding]:
     for kind, (name, title) in _SECOND_MAILS.items():
         rows = [row for row in found if row.kind == kind]
         if rows:
@@ -59,7 +65,9 @@ def duplicates(found: tuple[DuplicateFinding, ...]) -> Iterator[Finding]:
                 ),
                 drill=12 if kind == "two_leaders" else 15,
             )
-    missing = [row for row in found if row.kind == "constraint"]
+
+
+def _constraints(missing: Sequence[DuplicateFinding]) -> Iterator[Finding]:
     if missing:
         names = tuple(row.subject for row in missing)
         yield Finding(
@@ -74,7 +82,9 @@ def duplicates(found: tuple[DuplicateFinding, ...]) -> Iterator[Finding]:
             cures=(Cure(label="set it up again", action=_REPAIR, targets=names),),
             drill=15,
         )
-    addresses = [row for row in found if row.kind == "same_address"]
+
+
+def _addresses(addresses: Sequence[DuplicateFinding]) -> Iterator[Finding]:
     if addresses:
         yield Finding(
             kind="subscriber-twice",

@@ -111,6 +111,11 @@ def _overdue(worker: WorkerView, execution: ExecutionView) -> Finding:
 
 def _lapsed(scene: Scene) -> Iterator[Finding]:
     """Claims that nobody renews: told of by the database where there is one, else by Redis."""
+    yield from _lapsed_stories(scene)
+    yield from _lapsed_jobs(scene)
+
+
+def _lapsed_stories(scene: Scene) -> Iterator[Finding]:
     deliveries = scene.deliveries
     if deliveries is not None and deliveries.jobs_lapsed:
         witnesses = deliveries.witnesses.get("lapsed", ())
@@ -135,6 +140,9 @@ def _lapsed(scene: Scene) -> Iterator[Finding]:
             ),
             drill=7,
         )
+
+
+def _lapsed_jobs(scene: Scene) -> Iterator[Finding]:
     for queue in scene.queues:
         dead = sum(
             w.running for w in scene.workers if w.health is WorkerHealth.DEAD and queue.name in w.queues
