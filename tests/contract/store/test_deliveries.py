@@ -741,14 +741,20 @@ class TestDuplicates:
             world.change("delete from scheduled_deliveries")
             world.change(back)
 
-    def test_one_story_mailed_twice_is_found(self, world: World) -> None:
-        _, (first, second) = world.sent(2)
+    @pytest.mark.parametrize("days_ago", [0, 9999], ids=["of late", "of all that was ever sent"])
+    def test_one_story_mailed_twice_is_found(self, world: World, days_ago: int) -> None:
+        _, (first, second, _) = world.sent(3)
         story = world.row("scheduled_deliveries", first)["story_id"]
+        since = TODAY - timedelta(days=days_ago)
         _, away, back = CONSTRAINTS[2]
         world.change(away)
         try:
             world.change("update scheduled_deliveries set story_id = %s where id = %s", story, second)
-            assert ("same_story", str(story), "one story, accepted 2 times") in self.found(world)
+            twice = ("same_story", str(story), "one story, accepted 2 times")
+            assert [found for found in self.found(world, since=since) if found[0] == "same_story"] == [twice]
+            assert "same_story" not in str(self.found(world, since=TODAY + timedelta(days=1)))
+            be(world, second, "missed")
+            assert "same_story" not in str(self.found(world, since=since))
         finally:
             world.change("delete from mail_batch_items")
             world.change("delete from scheduled_deliveries")
