@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fixionmail.commands.looking import opened_observer
+from fixionmail.commands.looking import KeyPrefix, RedisUrl, opened_observer
 from fixionmail.commands.output import AsJson, clean, print_json
 
 
@@ -16,12 +16,14 @@ def why(
         typer.Argument(metavar="ID", help="Of a job in Redis, or of a story job.", show_default=False),
     ],
     as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    key_prefix: KeyPrefix = "rq",
 ) -> None:
     """Say why a job is not running: the first reason decides. Exit code 1 if nobody knows it."""
     from fixionmail.errors import FixionMailError
     from fixionmail.ops import why as reasons
 
-    with opened_observer() as observer:
+    with opened_observer(redis_url, key_prefix) as observer:
         job = reasons.ask(observer, job_id)
     if job is None:
         raise FixionMailError(f"Neither Redis nor the database knows a job {job_id!r}.")

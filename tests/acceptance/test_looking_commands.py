@@ -60,6 +60,17 @@ def test_jobs_are_listed_filtered_and_paged(redis: Redis, operate: Operator) -> 
     assert "1 of 1 jobs." in shown.out
 
 
+def test_why_a_job_is_not_running_is_told_on_any_deployment(redis: Redis, operate: Operator) -> None:
+    three_jobs(redis)
+
+    waits, unknown = operate("jobs", "why", "waits"), operate("jobs", "why", "nobody")
+
+    assert waits.code == 0
+    assert "obody works on queue reports" in waits.out
+    assert operate.json("jobs", "why", "waits")["state"] == "queued"
+    assert unknown.code == 1
+
+
 def test_a_job_is_shown_and_an_unknown_one_is_a_problem(redis: Redis, operate: Operator) -> None:
     three_jobs(redis)
 
