@@ -46,6 +46,7 @@ async def take(picture: Picture, folder: Path) -> None:
     from console.app import ConsoleApp
     from console.canned import CannedDeck
     from console.settings import ConsoleSettings
+    from tests.console.stage import settled
 
     deck = CannedDeck(now=lambda: NOON, step_seconds=0.0, troubled=picture.troubled)
     app = ConsoleApp(deck, ConsoleSettings(theme=picture.theme), live=False)
@@ -53,10 +54,7 @@ async def take(picture: Picture, folder: Path) -> None:
         for key in ("", *picture.keys):
             if key:
                 await pilot.press(key)
-            await pilot.pause()
-            while app.is_asking:
-                await pilot.pause(0.005)
-            await pilot.pause()
+            await settled(app, pilot)
         app.save_screenshot(f"{picture.name}.svg", str(folder))
 
 

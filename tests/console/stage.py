@@ -27,6 +27,15 @@ def canned(**options: Any) -> CannedDeck:
     return CannedDeck(**{"now": lambda: NOON, "step_seconds": 0.0, **options})
 
 
+async def settled(app: ConsoleApp, pilot: Pilot[None]) -> None:
+    """Wait until every question is answered and drawn, those included that an answer led to."""
+    await pilot.pause()
+    while app.is_asking:
+        while app.is_asking:
+            await asyncio.sleep(0.002)
+        await pilot.pause()
+
+
 class Stage:
     """The running console, and what a test asks of it."""
 
@@ -35,11 +44,7 @@ class Stage:
 
     async def settle(self) -> None:
         """Wait until every question is answered and drawn."""
-        await self.pilot.pause()
-        while self.app.is_asking:
-            while self.app.is_asking:
-                await asyncio.sleep(0.002)
-            await self.pilot.pause()
+        await settled(self.app, self.pilot)
 
     async def press(self, *keys: str) -> None:
         """Press keys, each after the one before has had its effect."""
