@@ -49,13 +49,13 @@ class Pace:
         return self._wait(USED_SECONDS if used else UNUSED_SECONDS)
 
     def commands_per_month(self, commands: int) -> int:
-        """What looking costs in a month of 30 days, at so many commands a look; see ``USE_SECONDS_A_DAY``."""
-        used = (USE_SECONDS_A_DAY + IDLE_SECONDS) / self._every(USED_SECONDS)
-        left_open = (STOP_SECONDS - IDLE_SECONDS) / self._every(UNUSED_SECONDS)
+        """What looking costs in a month of 30 days, at so many commands a look; see ``USE_SECONDS_A_DAY``.
+
+        Looks are counted by the waits between them, so that the figure does not flicker with each answer.
+        """
+        used = (USE_SECONDS_A_DAY + IDLE_SECONDS) / self._wait(USED_SECONDS)
+        left_open = (STOP_SECONDS - IDLE_SECONDS) / self._wait(UNUSED_SECONDS)
         return round(MONTH_DAYS * commands * (used + left_open))
 
     def _wait(self, pace: float) -> float:
         return max(pace, self.took * BACK_OFF)
-
-    def _every(self, pace: float) -> float:
-        return self._wait(pace) + self.took

@@ -46,7 +46,7 @@ def test_a_months_cost_is_an_hour_of_use_a_day_and_what_is_left_open_looks_on_fo
 
 
 def test_a_slow_deployment_is_looked_at_less_often_and_costs_less() -> None:
-    assert Pace(used_at=0.0, took=5.0).commands_per_month(1) == round(30 * (3660 / 20 + 540 / 35))
+    assert Pace(used_at=0.0, took=5.0).commands_per_month(1) == round(30 * (3660 / 15 + 540 / 30))
 
 
 def test_the_head_names_the_cost_and_what_it_assumes_and_an_open_page_counts() -> None:
