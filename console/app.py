@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import fields
+from types import FrameType
 from typing import Any, ClassVar
 
 from textual import events
@@ -36,6 +38,8 @@ HEARTBEAT_SECONDS = 1.0
 LATE_SECONDS = 2.0
 """Data that is older than the pace by so much is said to be old."""
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+_ENDING_SECONDS = 5.0
+"""How long ending in order may take."""
 
 
 class ConsoleApp(AskingApp):
@@ -234,13 +238,21 @@ class ConsoleApp(AskingApp):
         self.theme = theme
 
     def _end_on_signals(self) -> None:
-        """End in order, so that the terminal is as it was, when told to or when the terminal closes."""
+        """End in order, so that the terminal is as it was, when told to or when the terminal closes.
+
+        A terminal that takes nothing any more holds up whoever writes to it, this thread included: then it ends anyway.
+        """
         loop = asyncio.get_running_loop()
+
+        def end(number: int, frame: FrameType | None) -> None:
+            loop.call_soon_threadsafe(self.exit)
+            at_last = threading.Timer(_ENDING_SECONDS, os._exit, (128 + number,))
+            at_last.daemon = True
+            at_last.start()
+
         for number in _ENDING:
-            with suppress(
-                ValueError, NotImplementedError, RuntimeError
-            ):  # not in the main thread: a browser's or a test's
-                loop.add_signal_handler(number, self.exit)
+            with suppress(ValueError):  # not in the main thread: a browser's or a test's
+                signal.signal(number, end)
 
     def run(self, **options: Any) -> None:
         """Run until it is left; connections are let go of when the terminal is as it was."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import select
 import shlex
 import shutil
 import signal
+import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -104,3 +109,30 @@ def fills(screen: Screen, columns: int, rows: int) -> bool:
     """The head is as wide as the terminal, and the last line holds the keys."""
     lines = screen.text().splitlines()
     return len(lines) == rows and len(lines[0]) >= columns - 2 and "help" in lines[-1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
+def test_a_terminal_that_takes_nothing_any_more_does_not_keep_the_console(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    outside, inside = pty.openpty()
+    process = subprocess.Popen(
+        command("console", "--demo"),
+        env={**environment(tmp_path), "TERM": "xterm-256color"},
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+    )
+    try:
+        until(lambda: select.select([outside], [], [], 0)[0] != [], "it draws, and nobody reads that")
+        for key in b"12345678" * 8:
+            os.write(outside, bytes([key]))
+            time.sleep(0.02)  # each is a screen more that nobody takes
+        process.send_signal(number)
+        assert process.wait(30) in (0, 128 + number)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(outside)
+        os.close(inside)
