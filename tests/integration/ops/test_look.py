@@ -113,6 +113,8 @@ def test_our_worker_shows_its_slots_its_version_and_what_it_holds(
     worker = workers.start(concurrency=7)
     try:
         eventually(lambda: path.exists() and len(path.read_text().splitlines()) == 3, "all have begun")
+        record = f"rq:worker:{worker.name}"
+        eventually(lambda: redis.hget(record, "state") == b"busy", "it has said so")
         seen = look(reader)
     finally:
         gate.touch()
