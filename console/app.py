@@ -30,7 +30,7 @@ from console.text import plain
 from console.theme import FALLBACKS, SIXTEEN, THEMES
 from console.widgets.masthead import Pulse
 from console.widgets.notice import HIDDEN_IN
-from fixionmail.ops.views.findings import Finding
+from fixionmail.ops.views.findings import Cure, Finding
 from fixionmail.ops.views.section import Section
 from fixionmail.ops.views.snapshot import Snapshot
 
@@ -213,6 +213,10 @@ class ConsoleApp(AskingApp):
             self.notify_text("Nothing is chosen for that.", "warning")
         else:
             self.push_screen(ChangeScreen(action, targets, words), self._changed)
+
+    def cure(self, cure: Cure, otherwise: str = "all") -> None:
+        """Offer a cure; ``otherwise`` is meant where it names no target."""
+        self.change(cure.action, cure.targets or (otherwise,), cure.label)
 
     def _changed(self, begun: bool | None) -> None:
         """Show at once what became of it."""

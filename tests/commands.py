@@ -48,13 +48,20 @@ class Ended:
         return json.loads(self.out)
 
 
-def run(home: Path, *arguments: str, timeout: float = PATIENCE_SECONDS, **settings: str) -> Ended:
-    """Run a command to its end, in an empty working folder of its home."""
+def run(
+    home: Path,
+    *arguments: str,
+    timeout: float = PATIENCE_SECONDS,
+    stdin: int | None = None,
+    **settings: str,
+) -> Ended:
+    """Run a command to its end, in an empty working folder of its home; ``stdin`` is ours where None."""
     home.mkdir(parents=True, exist_ok=True)
     done = subprocess.run(
         command(*arguments),
         env=environment(home, **settings),
         cwd=home,
+        stdin=stdin,
         capture_output=True,
         text=True,
         timeout=timeout,
@@ -65,24 +72,13 @@ def run(home: Path, *arguments: str, timeout: float = PATIENCE_SECONDS, **settin
 
 def run_at_terminal(home: Path, answer: str, *arguments: str, **settings: str) -> Ended:
     """Run a command whose questions somebody at a terminal answers with ``answer``."""
-    home.mkdir(parents=True, exist_ok=True)
     ours, theirs = pty.openpty()
     try:
         os.write(ours, f"{answer}\n".encode())
-        done = subprocess.run(
-            command(*arguments),
-            env=environment(home, **settings),
-            cwd=home,
-            stdin=theirs,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
+        return run(home, *arguments, stdin=theirs, **settings)
     finally:
         os.close(theirs)
         os.close(ours)
-    return Ended(code=done.returncode, out=done.stdout, err=done.stderr)
 
 
 @contextmanager

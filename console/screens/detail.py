@@ -146,4 +146,4 @@ class DetailScreen(Screen[None]):
         cures = [cure for cure in self.cures() if cure.action]
         if number <= len(cures):
             cure = cures[number - 1]
-            console_of(self).change(cure.action, cure.targets or (self.subject,), cure.label)
+            console_of(self).cure(cure, self.subject)

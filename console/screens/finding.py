@@ -61,7 +61,7 @@ class FindingScreen(ModalScreen[None]):
             if number <= len(cures):
                 cure = cures[number - 1]
                 self.dismiss()
-                app.call_later(app.change, cure.action, cure.targets or ("all",), cure.label)
+                app.call_later(app.cure, cure)
         elif command_id.startswith("copy"):
             commands = [cure.command for cure in self.finding.cures if cure.command]
             text = (

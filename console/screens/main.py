@@ -173,7 +173,7 @@ class MainScreen(Answers, Screen[None]):
         if cure is None:
             console_of(self).notify_text("No trouble here has a cure that a key could start; w says why.")
         else:
-            console_of(self).change(cure.action, cure.targets or ("all",), cure.label)
+            console_of(self).cure(cure)
 
     def _cure_numbered(self, number: int) -> Cure | None:
         if self.place == "stuck" and number == 1:

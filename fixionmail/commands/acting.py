@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fixionmail.commands.looking import KeyPrefix, RedisUrl, check_prefix, wanted_url
+from fixionmail.commands.looking import KeyPrefix, RedisUrl, opened_observer, wanted_url
 from fixionmail.commands.output import AsJson, clean, print_json, print_table
 from fixionmail.commands.session import Yes, confirm
 from fixionmail.errors import InputError
@@ -131,22 +131,16 @@ def on_all(action: str) -> Callable[..., None]:
 def opened_hands(redis_url: str | None, prefix: str) -> Iterator[Hands]:
     """The deployment of the settings; with ``redis_url`` that Redis alone."""
     from fixionmail.ops.actions import Hands
-    from fixionmail.ops.snapshot import Observer
-    from fixionmail.ops.target import redis_url_of
-    from fixionmail.settings import load_settings
 
-    check_prefix(prefix)
-    with ExitStack() as stack:
-        if redis_url is not None:
-            hands = Hands(redis_url=wanted_url(redis_url), prefix=prefix)
-        else:
-            settings = load_settings()
-            url = redis_url_of(settings)
-            observer = Observer(redis_url=url, settings=settings, prefix=prefix)
-            stack.callback(observer.close)
-            hands = Hands(redis_url=url, store=observer.store, settings=settings, prefix=prefix)
-        stack.callback(hands.close)
-        yield hands
+    with opened_observer(redis_url, prefix) as observer:
+        hands = Hands(
+            redis_url=None if redis_url is None else wanted_url(redis_url),
+            store=observer.store if observer.has_database else None,
+            settings=observer.settings,
+            prefix=prefix,
+        )
+        with closing(hands):
+            yield hands
 
 
 def _chosen(hands: Hands, wanted: Action, targets: Sequence[str], all_matching: str | None) -> Sequence[str]:

@@ -10,6 +10,7 @@ import typer
 
 from fixionmail.commands.looking import KeyPrefix, RedisUrl, opened_observer
 from fixionmail.commands.output import AsJson, clean, print_json
+from fixionmail.errors import UnreachableError
 
 if TYPE_CHECKING:
     from fixionmail.ops.audit import AuditStep
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from fixionmail.ops.views.findings import Finding
 
 IDS_SHOWN = 5
-UNREACHABLE = 4
 
 
 def audit(as_json: AsJson = False, redis_url: RedisUrl = None, key_prefix: KeyPrefix = "rq") -> None:
@@ -35,7 +35,7 @@ def audit(as_json: AsJson = False, redis_url: RedisUrl = None, key_prefix: KeyPr
     else:
         _tell(last)
     if last.findings or last.note:
-        raise typer.Exit(1 if last.findings else UNREACHABLE)
+        raise typer.Exit(1 if last.findings else UnreachableError.exit_code)
 
 
 def _tell(last: AuditStep) -> None:

@@ -29,8 +29,13 @@ def story_job_id(job_id: UUID) -> str:
 
 def story_of(rq_id: str) -> UUID | None:
     """The story job that an rq job rings for; None when it is none of ours."""
+    return story_meant(rq_id) if rq_id.startswith(_STORY) else None
+
+
+def story_meant(target: str) -> UUID | None:
+    """The story job that is meant, by its own id or by that of the rq job that rings for it; None when it is none."""
     try:
-        return UUID(rq_id.removeprefix(_STORY)) if rq_id.startswith(_STORY) else None
+        return UUID(target.removeprefix(_STORY))
     except ValueError:
         return None
 

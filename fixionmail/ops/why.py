@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from uuid import UUID
 
-from fixionmail.jobs.names import STORIES
+from fixionmail.jobs.names import STORIES, story_job_id, story_meant
 from fixionmail.models.jobs import StoryJobRow
 from fixionmail.ops import job_detail
 from fixionmail.ops.checks import find
@@ -15,19 +14,10 @@ from fixionmail.ops.views.findings import Cure, Finding
 from fixionmail.ops.views.jobs import JobDetail
 from fixionmail.ops.views.snapshot import Snapshot
 
-_PREFIX = "story-"
 _ENDED = ("finished", "failed", "canceled", "stopped")
 _QUEUE_WIDE = ("queue-paused", "queue-unserved", "queue-stands-still")
 _EVERYWHERE = ("workers-suspended", "redis-read-only", "redis-full")
 Reason = tuple[str, tuple[Cure, ...]]
-
-
-def story_job_id(job_id: str) -> UUID | None:
-    """The story job for which an RQ job rings, or that is meant by its own id; None when it is none."""
-    try:
-        return UUID(job_id.removeprefix(_PREFIX))
-    except ValueError:
-        return None
 
 
 def ask(observer: Observer, job_id: str) -> JobDetail | None:
@@ -40,9 +30,9 @@ def ask(observer: Observer, job_id: str) -> JobDetail | None:
     Raises:
         RedisUnreachableError, FixionMailError: nothing answers that could know it.
     """
-    story = story_job_id(job_id) if observer.has_database else None
+    story = story_meant(job_id) if observer.has_database else None
     row = observer.store().operations.story_job(story) if story else None
-    rq_id = f"{_PREFIX}{story}" if row else job_id
+    rq_id = story_job_id(story) if story and row else job_id
     detail = job_detail.detail(observer.reader, rq_id) if observer.target.redis else None
     if detail is not None:
         return explained(detail, observer.look(), row)

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypedDict, TypeVar
 
 from fixionmail.ops.actions.hands import Hands
 from fixionmail.subscribers.service import Operator
+
+T = TypeVar("T")
+LOOK_AT = 500
+"""Targets that one command or call is asked about."""
+
+
+class Signature(TypedDict):
+    """What the database puts on record beside a change."""
+
+    by: str
+    host: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +32,11 @@ class Order:
     operator: Operator
     reason: str
     detail: str = ""
+
+    @property
+    def signature(self) -> Signature:
+        """For a call that changes something."""
+        return Signature(by=self.operator.name, host=self.operator.host, reason=self.reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,3 +84,8 @@ class Action:
 def as_named(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
     """Targets about which there is nothing to compare."""
     return {target: Seen(state="", words=target) for target in targets}
+
+
+def parts(targets: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The targets, so many at a time as may be asked about at once."""
+    return (targets[first : first + LOOK_AT] for first in range(0, len(targets), LOOK_AT))

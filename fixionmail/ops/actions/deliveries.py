@@ -7,11 +7,10 @@ from uuid import UUID
 
 from fixionmail.errors import InputError
 from fixionmail.models.deliveries import DeliveryChange, DeliveryRecord, DeliverySeen
-from fixionmail.ops.actions.action import Action, Change, Order, Seen
+from fixionmail.ops.actions.action import Action, Change, Order, Seen, parts
 from fixionmail.ops.actions.hands import Hands
 from fixionmail.ops.deliveries import Evidence, Lookup, look_up, resend_of
 
-LOOK_AT = 500
 _MAYBE = " perhaps out"
 _DONE = ("ok", "already")
 _SAID = {"source": "operator"}
@@ -20,8 +19,8 @@ _SAID = {"source": "operator"}
 def _look(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
     ids = [_id(target) for target in targets]
     found: dict[UUID, DeliverySeen] = {}
-    for first in range(0, len(ids), LOOK_AT):
-        found |= hands.store.deliveries.look(ids[first : first + LOOK_AT])
+    for part in parts(ids):
+        found |= hands.store.deliveries.look(part)
     return {str(delivery): _seen(delivery, found.get(delivery)) for delivery in ids}
 
 
@@ -80,15 +79,11 @@ def _words(made: DeliveryChange) -> str:
 
 
 def _retry(hands: Hands, delivery: UUID, state: str, order: Order) -> DeliveryChange:
-    return hands.store.deliveries.retry(
-        delivery, seen_state=state, by=order.operator.name, host=order.operator.host, reason=order.reason
-    )
+    return hands.store.deliveries.retry(delivery, seen_state=state, **order.signature)
 
 
 def _cancel(hands: Hands, delivery: UUID, state: str, order: Order) -> DeliveryChange:
-    return hands.store.deliveries.cancel(
-        delivery, seen_state=state, by=order.operator.name, host=order.operator.host, reason=order.reason
-    )
+    return hands.store.deliveries.cancel(delivery, seen_state=state, **order.signature)
 
 
 def _sent(hands: Hands, delivery: UUID, state: str, order: Order) -> DeliveryChange:
@@ -98,9 +93,7 @@ def _sent(hands: Hands, delivery: UUID, state: str, order: Order) -> DeliveryCha
         provider_id=order.detail,
         sent_at=None,
         evidence=_SAID,
-        by=order.operator.name,
-        host=order.operator.host,
-        reason=order.reason,
+        **order.signature,
     )
 
 
@@ -109,9 +102,7 @@ def _not_sent(hands: Hands, delivery: UUID, state: str, order: Order) -> Deliver
         delivery,
         seen_state=state,
         evidence=_SAID,
-        by=order.operator.name,
-        host=order.operator.host,
-        reason=order.reason,
+        **order.signature,
     )
 
 
@@ -151,9 +142,7 @@ def _recorded(hands: Hands, delivery: UUID, evidence: Evidence, order: Order) ->
         provider_id=evidence.provider_id,
         sent_at=evidence.sent_at,
         evidence=evidence.to_json(),
-        by=order.operator.name,
-        host=order.operator.host,
-        reason=order.reason,
+        **order.signature,
     )
     if made.verdict == "ok" and evidence.also:
         return f"recorded as sent, and it went out {len(evidence.also) + 1} times"

@@ -11,11 +11,10 @@ from fixionmail.jobs.names import SEND_MAIL, WRITE_STORY
 from fixionmail.jobs.operating.hand import JobSeen
 from fixionmail.jobs.worker import scripts
 from fixionmail.ops.actions import stories
-from fixionmail.ops.actions.action import Action, Order, Seen
+from fixionmail.ops.actions.action import Action, Order, Seen, parts
 from fixionmail.ops.actions.hands import Hands
 from fixionmail.ops.checks.scene import many
 
-LOOK_AT = 500
 LIMBO_SECONDS = 5.0
 """A worker that is about to start what it has just popped has done so by then."""
 POLICY = "maxmemory-policy"
@@ -27,8 +26,7 @@ _MAIL = re.compile(
 
 def _look(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
     found: dict[str, Seen] = {}
-    for first in range(0, len(targets), LOOK_AT):
-        part = targets[first : first + LOOK_AT]
+    for part in parts(targets):
         for target, job in zip(part, hands.call(partial(hands.redis.look, part)), strict=True):
             found[target] = Seen(state=_state(job), words=_words(target, job), dependents=job.dependents)
     return found

@@ -28,10 +28,8 @@ def _suppress(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[s
             UUID(target),
             status="suppressed",
             seen_status=state,
-            reason=order.reason,
-            by=order.operator.name,
-            host=order.operator.host,
             due=None,
+            **order.signature,
         )
         for target, state in chunk.items()
     }
@@ -39,9 +37,7 @@ def _suppress(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[s
 
 
 def _switch(name: str, on: bool, hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
-    changed = hands.store.leases.set_switch(
-        name=name, on=on, by=order.operator.name, host=order.operator.host, reason=order.reason
-    )
+    changed = hands.store.leases.set_switch(name=name, on=on, **order.signature)
     return dict.fromkeys(chunk, "done" if changed else "already")
 
 
@@ -50,12 +46,7 @@ def _the_switch(words: str, hands: Hands, targets: Sequence[str]) -> Mapping[str
 
 
 def _open_line(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
-    return {
-        line: hands.store.operations.open_line(
-            line, by=order.operator.name, host=order.operator.host, reason=order.reason
-        )
-        for line in chunk
-    }
+    return {line: hands.store.operations.open_line(line, **order.signature) for line in chunk}
 
 
 def _migrate(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:

@@ -26,18 +26,17 @@ def _look_at_seconds(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]
 
 
 def _set_aside(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
-    who = {"by": order.operator.name, "host": order.operator.host, "reason": order.reason}
     now = {str(second.delivery_id): second for second in hands.store.repairs.second_deliveries()}
     words = {}
     for target, state in chunk.items():
         if state == _CONSTRAINT:
-            words[target] = hands.store.repairs.restore_constraint(target, **who)
+            words[target] = hands.store.repairs.restore_constraint(target, **order.signature)
         elif (second := now.get(target)) is None:
             words[target] = "gone"
         elif f"{second.state} beside {second.keeps}" != state:
             words[target] = "changed"
         else:
-            words[target] = hands.store.repairs.set_aside(second, **who)
+            words[target] = hands.store.repairs.set_aside(second, **order.signature)
     return words
 
 
@@ -51,9 +50,7 @@ def _look_at_strays(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
 def _mend(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
     now = {str(stray.row_id): stray for stray in hands.store.repairs.stray_rows()}
     return {
-        target: hands.store.repairs.mend_stray(
-            now[target], by=order.operator.name, host=order.operator.host, reason=order.reason
-        )
+        target: hands.store.repairs.mend_stray(now[target], **order.signature)
         if target in now and now[target].what == state
         else "gone"
         for target, state in chunk.items()

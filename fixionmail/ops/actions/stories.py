@@ -12,26 +12,17 @@ from uuid import UUID
 
 from fixionmail.errors import RedisUnreachableError
 from fixionmail.jobs.dispatch import QueueDispatcher
-from fixionmail.jobs.names import story_job_id
+from fixionmail.jobs.names import story_job_id, story_meant
 from fixionmail.models.jobs import StoryJobSeen
-from fixionmail.ops.actions.action import Action, Change, Look, Order, Seen
+from fixionmail.ops.actions.action import Action, Change, Look, Order, Seen, parts
 from fixionmail.ops.actions.hands import Hands
 
-LOOK_AT = 500
 _AND = "\n"
 """Between what was seen of a job in the database and what was seen in Redis."""
 _UNSEEN = Seen(state="", words="")
 _WORDS = {"ok": "done", "changed": "moved on"}
 Decide = Callable[[Hands, Mapping[UUID, str], Order], Mapping[UUID, str]]
 """Change these story jobs, given with what was seen of them, in the database; a verdict for each."""
-
-
-def story_of(target: str) -> UUID | None:
-    """The story job that an id may stand for."""
-    try:
-        return UUID(target.removeprefix("story-"))
-    except ValueError:
-        return None
 
 
 def is_story(seen: Seen) -> bool:
@@ -59,14 +50,13 @@ def looking(in_redis: Look) -> Look:
 def _rows(hands: Hands, targets: Sequence[str]) -> dict[str, StoryJobSeen]:
     if not hands.has_database:
         return {}
-    ids = [story for target in targets if (story := story_of(target))]
-    parts = (ids[first : first + LOOK_AT] for first in range(0, len(ids), LOOK_AT))
-    rows = (row for part in parts for row in hands.store.decisions.seen(part))
+    ids = [story for target in targets if (story := story_meant(target))]
+    rows = (row for part in parts(ids) for row in hands.store.decisions.seen(part))
     return {story_job_id(row.job_id): row for row in rows}
 
 
 def _bell(target: str) -> str:
-    story = story_of(target)
+    story = story_meant(target)
     return story_job_id(story) if story else target
 
 
@@ -111,7 +101,7 @@ def deciding(decide: Decide, *, in_redis: Change, bells: Change, after: Sequence
 
 
 def _verdicts(decide: Decide, hands: Hands, seen: Mapping[str, str], order: Order) -> Mapping[str, str]:
-    ids = {target: UUID(target.removeprefix("story-")) for target in seen}
+    ids = {target: story for target in seen if (story := story_meant(target))}
     answers = decide(hands, {ids[target]: row for target, row in seen.items()}, order) if ids else {}
     return {target: answers[story] for target, story in ids.items()}
 
@@ -125,16 +115,12 @@ def _word(verdict: str | None, said: str) -> str:
 
 def cancel(hands: Hands, seen: Mapping[UUID, str], order: Order) -> Mapping[UUID, str]:
     """Let these stories not be written."""
-    return hands.store.decisions.cancel(
-        seen, by=order.operator.name, host=order.operator.host, reason=order.reason
-    )
+    return hands.store.decisions.cancel(seen, **order.signature)
 
 
 def retry(hands: Hands, seen: Mapping[UUID, str], order: Order) -> Mapping[UUID, str]:
     """Let these stories be written after all, at once and with all attempts."""
-    return hands.store.decisions.retry(
-        seen, by=order.operator.name, host=order.operator.host, reason=order.reason
-    )
+    return hands.store.decisions.retry(seen, **order.signature)
 
 
 def ringing(requeue: Change) -> Change:
@@ -142,7 +128,7 @@ def ringing(requeue: Change) -> Change:
 
     def change(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
         said = requeue(hands, chunk, order)
-        gone = [story for target, word in said.items() if word == "gone" and (story := story_of(target))]
+        gone = [story for target, word in said.items() if word == "gone" and (story := story_meant(target))]
         if gone:
             _ring_for(hands, gone, mail=0)
         return said
@@ -156,7 +142,7 @@ def _look_at_unrung(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
 
 def _ring(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:
     """Ring for these story jobs, or for all that are announced and not picked up, and for mail."""
-    ids = [story for target in chunk if (story := story_of(target))]
+    ids = [story for target in chunk if (story := story_meant(target))]
     if len(ids) < len(chunk):
         ids = list(hands.store.operations.waiting_jobs())
     _ring_for(hands, ids, mail=1)

@@ -17,7 +17,6 @@ _CLI = 'redis-cli -u "$REDIS_URL"'
 _COMES_BACK = Cure(
     label="wait for it", automatic="the loops use it again by themselves, within a minute of its return"
 )
-_NO_TLS_WORDS = "without tls is reached with redis"
 _WITHOUT_TLS = "REDIS_URL=redis://default:<password>@{place}"
 _HERE = ("127.", "localhost", "[::1]", "/")
 _TITLES = {
@@ -31,6 +30,7 @@ _TITLES = {
 _REASONS = (
     # what the error says -> kind, drill, the cure outside
     ("connection is refused", "redis-refused", 1, ""),
+    ("does not answer in time. a server without tls", "redis-silent", 2, _WITHOUT_TLS),
     ("does not answer in time", "redis-silent", 2, ""),
     ("refuses the user or password", "redis-password", 3, _WITHOUT_TLS),
     ("asks for a password", "redis-password", 3, _WITHOUT_TLS),
@@ -63,8 +63,6 @@ def _unreachable(scene: Scene, error: str) -> Finding:
     )
     took_over = scene.mode == "fallback"
     since = scene.now.mode.value.since if took_over and scene.now.mode.value else None
-    if _NO_TLS_WORDS in lowered:
-        command = _WITHOUT_TLS
     return Finding(
         kind=kind,
         harm=Harm.RISK if took_over or not scene.ours else Harm.LATE,

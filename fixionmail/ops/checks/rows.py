@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from functools import cache
 from zoneinfo import available_timezones
 
 from fixionmail.models.deliveries import DuplicateFinding
@@ -131,6 +132,7 @@ def _subscribers(deliveries: DeliveriesView) -> Iterator[Finding]:
             )
 
 
+@cache
 def _zone_like(given: str) -> str:
     """The known zone that was probably meant, or a place to write one."""
     places = {zone.casefold(): zone for zone in sorted(available_timezones())}
