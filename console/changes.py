@@ -32,18 +32,20 @@ class Changes:
         self._observer = observer
         self._fleet = fleet
 
-    def preview(self, action: str, targets: tuple[str, ...]) -> Preview:
-        """What the action would touch; changes nothing.
+    def preview(self, action: str, targets: tuple[str, ...], detail: str = "") -> Preview:
+        """What the action would touch; changes nothing. ``detail``: what it needs beside its targets.
 
         Raises:
             FixionMailError: it does not fit, or the deployment cannot be asked.
         """
         name, meant = self._meant(action, targets)
-        return actions.preview(self._hands, name, meant)
+        return actions.preview(self._hands, name, meant, detail=detail)
 
     def run(self, preview: Preview, reason: str, cursor: str) -> Iterator[Progress]:
         """Do what was previewed, on record with its reason."""
-        order = Order(operator=Operator.of_this_process(), reason=reason or "from the console")
+        order = Order(
+            operator=Operator.of_this_process(), reason=reason or "from the console", detail=preview.detail
+        )
         return actions.run(self._hands, preview, order, cursor=cursor)
 
     def close(self) -> None:

@@ -207,13 +207,22 @@ COMMANDS: tuple[Command, ...] = (
         rank=31,
     ),
     Command(
+        id="sent",
+        key="S",
+        label="Sent",
+        about="Record that the uncertain delivery went out; the provider's id of the mail is asked for.",
+        places=("deliveries", "delivery"),
+        action="resolve-sent",
+        rank=34,
+    ),
+    Command(
         id="not-sent",
         key="N",
         label="Not sent",
         about="Record that the uncertain deliveries did not go out, so that they can be retried.",
         places=("deliveries", "delivery"),
         action="resolve-not-sent",
-        rank=34,
+        rank=35,
     ),
     Command(
         id="cancel-delivery",

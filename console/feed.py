@@ -180,8 +180,8 @@ class Deck(Protocol):
         """Who sends Redis how many commands, who costs most first; empty where nobody counts."""
         ...
 
-    def preview(self, action: str, targets: tuple[str, ...]) -> Preview:
-        """What an action would touch. Changes nothing."""
+    def preview(self, action: str, targets: tuple[str, ...], detail: str = "") -> Preview:
+        """What an action would touch; ``detail``: what its first preview asked for. Changes nothing."""
         ...
 
     def run(self, preview: Preview, targets: tuple[str, ...], reason: str, cursor: str) -> Iterator[Progress]:

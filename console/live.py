@@ -230,9 +230,9 @@ class LiveDeck:
         processes = self._earlier[-1].processes.value if self._earlier else None
         return self._counts.look(processes or (), datetime.now(UTC))
 
-    def preview(self, action: str, targets: tuple[str, ...]) -> Preview:
+    def preview(self, action: str, targets: tuple[str, ...], detail: str = "") -> Preview:
         """What an action would touch."""
-        return self._acting().preview(action, targets)
+        return self._acting().preview(action, targets, detail)
 
     def run(self, preview: Preview, targets: tuple[str, ...], reason: str, cursor: str) -> Iterator[Progress]:
         """Do it."""

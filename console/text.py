@@ -32,6 +32,12 @@ def safe_lines(text: str) -> list[str]:
     return kept
 
 
+def typed(text: str) -> str:
+    """``text`` as it may stand in a line that somebody types in: white space is spaces, what is not visible is gone."""
+    joined = _JOINING.sub("", text[:LONGEST_LINE])
+    return "".join(" " if c.isspace() else c for c in joined if c.isspace() or c.isprintable())
+
+
 def plain(text: str, style: str = "") -> Content:
     """Foreign text as one line of content, in a style of ours."""
     return Content.styled(safe(text), style) if style else Content(safe(text))

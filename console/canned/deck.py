@@ -30,7 +30,16 @@ from fixionmail.ops.views.section import Target
 from fixionmail.ops.views.snapshot import Snapshot
 
 STEPS = 12
-DESTRUCTIVE = ("delete", "cancel", "cancel-delivery", "stop-worker", "stop-job", "suppress")
+DESTRUCTIVE = (
+    "delete",
+    "cancel",
+    "cancel-delivery",
+    "resolve-not-sent",
+    "stop-worker",
+    "stop-job",
+    "suppress",
+)
+SETTLING = ("resolve-delivery", "resolve-sent", "resolve-not-sent", "cancel-delivery", "retry-delivery")
 LOG_LINES = 200
 
 
@@ -58,6 +67,8 @@ class CannedDeck:
     world: World = field(init=False)
     changes: list[tuple[str, tuple[str, ...], str]] = field(default_factory=list)
     """What was done: the action, its targets and the reason."""
+    details: list[str] = field(default_factory=list)
+    """What each change was given beside its targets."""
 
     def __post_init__(self) -> None:
         self.world = World(troubled=self.troubled)
@@ -182,7 +193,7 @@ class CannedDeck:
             for name, links, rate in clients
         )
 
-    def preview(self, action: str, targets: tuple[str, ...]) -> Preview:
+    def preview(self, action: str, targets: tuple[str, ...], detail: str = "") -> Preview:
         """What an action would touch."""
         count = 43 if any(target.startswith("query:") for target in targets) else max(1, len(targets))
         mailed = action in ("requeue", "retry-delivery")
@@ -194,6 +205,8 @@ class CannedDeck:
             destructive=action in DESTRUCTIVE,
             command=f"fixionmail {action} {' '.join(targets[:3])}".strip(),
             seen=dict.fromkeys(targets, "seen"),
+            asks="the provider's id of the mail" if action == "resolve-sent" else "",
+            detail=detail,
         )
 
     def run(self, preview: Preview, targets: tuple[str, ...], reason: str, cursor: str) -> Iterator[Progress]:
@@ -201,6 +214,7 @@ class CannedDeck:
         if self.read_only:
             raise InputError("This console only looks (--read-only).")
         self.changes.append((preview.action, targets, reason))
+        self.details.append(preview.detail)
         begun = int(cursor or 0)
         for step in range(1, STEPS + 1):
             done = begun + (preview.count - begun) * step // STEPS
@@ -254,7 +268,7 @@ class CannedDeck:
 
     def _apply(self, action: str, targets: tuple[str, ...]) -> None:
         world = self.world
-        if action in ("resolve-delivery", "cancel-delivery", "retry-delivery"):
+        if action in SETTLING:
             world.settled |= set(targets)
         elif action == "drain-worker":
             world.draining |= {target.removeprefix("fixionmail-") for target in targets}

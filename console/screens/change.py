@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from console.figures import whole
 from console.marks import ACCENT_STYLE, BAD_STYLE, GOOD, OK_STYLE, QUIET_STYLE, WARN, WARN_STYLE, bar
 from console.screens.base import console_of
 from console.text import plain, safe
+from console.widgets.line import Line
 from fixionmail.ops.views.findings import Preview, Progress
 
 SAMPLES = 5
@@ -24,14 +26,13 @@ BAR = 40
 COMMAND_CELLS = 120
 """So much of a command is shown that the keys below it stay on the screen."""
 GROUP = "change"
-FINE = ("ok", "done", "asked", "already", "requeued", "removed", "put back", "kept", "sound")
-"""Outcomes that need no line of their own."""
 
 
 class Phase(Enum):
     """Where the change is."""
 
     LOOKING = "looking"
+    NAMING = "naming"
     ASKING = "asking"
     RUNNING = "running"
     ENDED = "ended"
@@ -66,16 +67,20 @@ class ChangeScreen(ModalScreen[bool]):
         with Vertical(classes="dialog change") as box:
             box.border_title = Content(_title(self.title_words))
             yield Static("", id="change-text", markup=False)
-            yield Input(id="change-name", compact=True, classes="-hidden")
+            yield Line(id="change-detail", compact=True, classes="-hidden")
+            yield Line(id="change-name", compact=True, classes="-hidden")
             words = "why (goes into the audit log), may stay empty"
-            yield Input(id="change-reason", compact=True, classes="-hidden", placeholder=words)
+            yield Line(id="change-reason", compact=True, classes="-hidden", placeholder=words)
             yield Static("", id="change-keys", markup=False)
 
     def on_mount(self) -> None:
         """Ask what it would touch."""
-        app = console_of(self)
         self._draw()
-        app.ask(GROUP, lambda: app.deck.preview(self.of, self.targets), self._previewed, self._failed)
+        self._look("", self._failed)
+
+    def _look(self, detail: str, failed: Callable[[str], None]) -> None:
+        app = console_of(self)
+        app.ask(GROUP, lambda: app.deck.preview(self.of, self.targets, detail), self._previewed, failed)
 
     @property
     def name_needed(self) -> str:
@@ -85,19 +90,30 @@ class ChangeScreen(ModalScreen[bool]):
         return target.environment if target.remote and destructive else ""
 
     def _previewed(self, preview: Preview) -> None:
-        self.preview = preview
-        self.phase = Phase.ASKING if preview.count else Phase.ENDED
-        self.words = "" if preview.count else "There is nothing that this would change."
-        self._draw()
-        if self.phase is Phase.ASKING:
-            self.query_one("#change-reason").remove_class("-hidden")
-            name = self.query_one("#change-name", Input)
+        self.preview, self.words = preview, ""
+        self._hide_lines()
+        if not preview.count:
+            self.phase, self.words = Phase.ENDED, "There is nothing that this would change."
+        elif preview.asks and not preview.detail:
+            self.phase = Phase.NAMING
+            self._open_line("#change-detail", preview.asks)
+        else:
+            self.phase = Phase.ASKING
+            self._open_line("#change-reason")
             if self.name_needed:
-                name.placeholder = f"type {safe(self.name_needed)} to go on"
-                name.remove_class("-hidden")
-                name.focus()
-            else:
-                self.query_one("#change-reason", Input).focus()
+                self._open_line("#change-name", f"type {safe(self.name_needed)} to go on")
+        self._draw()
+
+    def _open_line(self, selector: str, words: str = "") -> None:
+        line = self.query_one(selector, Input)
+        line.placeholder = words or line.placeholder
+        line.remove_class("-hidden")
+        line.focus()
+
+    def _misnamed(self, words: str) -> None:
+        """What was given cannot be it: it is asked for again."""
+        self.phase, self.words = Phase.NAMING, words
+        self._draw()
 
     def _failed(self, words: str) -> None:
         self.phase, self.words = Phase.ENDED, words
@@ -110,7 +126,9 @@ class ChangeScreen(ModalScreen[bool]):
 
     def action_go_on(self) -> None:
         """Do it; go on with it; or close what has ended."""
-        if self.phase is Phase.ASKING:
+        if self.phase is Phase.NAMING:
+            self._name_detail()
+        elif self.phase is Phase.ASKING:
             self._confirm()
         elif self.phase is Phase.ENDED:
             if self._unfinished:
@@ -132,6 +150,14 @@ class ChangeScreen(ModalScreen[bool]):
     @property
     def _unfinished(self) -> bool:
         return self.progress is not None and not self.progress.finished and bool(self.progress.cursor)
+
+    def _name_detail(self) -> None:
+        detail = self.query_one("#change-detail", Input).value.strip()
+        if detail:
+            self.phase, self.words = Phase.LOOKING, ""
+            self._look(detail, self._misnamed)
+        elif self.preview:
+            self._misnamed(f"This needs {self.preview.asks}.")
 
     def _confirm(self) -> None:
         name = self.query_one("#change-name", Input)
@@ -174,11 +200,12 @@ class ChangeScreen(ModalScreen[bool]):
         self.query_one("#change-keys", Static).update(self._keys())
 
     def _text(self) -> Content:
-        if self.phase is Phase.LOOKING:
+        if self.preview is None and self.phase is Phase.LOOKING:
             return Content.styled("Looking at what this would touch …", QUIET_STYLE)
         parts = self._preview_lines() if self.preview else []
         if self.progress is not None:
-            parts += ["", *_progress_lines(self.progress)]
+            assert self.preview is not None
+            parts += ["", *_progress_lines(self.preview, self.progress)]
         elif self.phase is Phase.RUNNING:
             parts += ["", Content.styled("Beginning …", QUIET_STYLE)]
         if self.words:
@@ -195,7 +222,11 @@ class ChangeScreen(ModalScreen[bool]):
         if preview.count > SAMPLES:
             lines.append(Content.styled(f"  · and {whole(preview.count - SAMPLES)} more", QUIET_STYLE))
         lines += [Content.assemble((f"{WARN} ", WARN_STYLE), plain(w, WARN_STYLE)) for w in preview.warnings]
-        if preview.command:
+        if preview.detail:
+            lines.append(
+                Content.assemble((f"{safe(preview.asks)}: ", QUIET_STYLE), plain(preview.detail, "bold"))
+            )
+        if preview.command and (preview.detail or not preview.asks):
             lines += [
                 "",
                 Content.assemble(
@@ -214,6 +245,7 @@ class ChangeScreen(ModalScreen[bool]):
     def _keys(self) -> Content:
         keys = {
             Phase.LOOKING: (("esc", "leave"),),
+            Phase.NAMING: (("⏎", "go on"), ("esc", "leave everything as it is")),
             Phase.ASKING: (("⏎", "do it"), ("esc", "leave everything as it is")),
             Phase.RUNNING: (("esc", "stop"),),
             Phase.ENDED: (("⏎", "go on where it stopped"), ("esc", "close"))
@@ -225,7 +257,7 @@ class ChangeScreen(ModalScreen[bool]):
         )
 
 
-def _progress_lines(progress: Progress) -> list[Content | str]:
+def _progress_lines(preview: Preview, progress: Progress) -> list[Content | str]:
     part = progress.done / progress.total if progress.total else 1.0
     words: Counter[str] = Counter()
     for outcome, count in progress.outcomes.items():
@@ -233,8 +265,8 @@ def _progress_lines(progress: Progress) -> list[Content | str]:
     counts = "  ".join(f"{safe(word)} {whole(count)}" for word, count in words.items())
     line = Content.assemble(bar(part, BAR, OK_STYLE), f" {whole(progress.done)} of {whole(progress.total)}")
     mark = Content.styled(f"{GOOD} ", OK_STYLE) if progress.finished else Content("")
-    told = [(key, outcome) for key, outcome in progress.details if outcome not in FINE][:SAMPLES]
-    return [line, Content.assemble(mark, counts), *(_told(key, outcome) for key, outcome in told)]
+    told = [said for target in progress.details if (said := _told(preview, *target))]
+    return [line, Content.assemble(mark, counts), *told[:SAMPLES]]
 
 
 def _word(outcome: str) -> str:
@@ -242,9 +274,9 @@ def _word(outcome: str) -> str:
     return outcome.partition(":")[0]
 
 
-def _told(key: str, outcome: str) -> Content:
-    """What there is to say of one target: why not, or what came of it."""
-    if _word(outcome) in FINE:
+def _told(preview: Preview, key: str, outcome: str) -> Content:
+    """What there is to say of one target: why not, or what came of it; often nothing."""
+    if preview.is_done(outcome):
         return plain(outcome.partition(":")[2].strip())
     return plain(f"{key}: {outcome}", BAD_STYLE)
 

@@ -10,6 +10,7 @@ from textual.widgets import Input, Static
 
 from console.marks import ACCENT_STYLE
 from console.messages import FilterChanged
+from console.widgets.line import Line
 
 
 class LastWord(Suggester):
@@ -39,7 +40,7 @@ class FilterLine(Horizontal):
         """The mark and the line."""
         yield Static(Content.styled("/", f"bold {ACCENT_STYLE}"), id="filter-mark")
         words = "filter; → completes, Enter applies"
-        yield Input(suggester=self._hints, compact=True, id="filter-input", placeholder=words)
+        yield Line(suggester=self._hints, compact=True, id="filter-input", placeholder=words)
 
     @property
     def is_open(self) -> bool:

@@ -61,7 +61,7 @@ def act(
     with opened_hands(redis_url, key_prefix) as hands:
         wanted = actions.action(name)
         chosen = _chosen(hands, wanted, targets, all_matching)
-        preview = actions.preview(hands, name, chosen)
+        preview = actions.preview(hands, name, chosen, detail=detail)
         _show(preview, wanted, as_json=as_json, dry_run=dry_run)
         if dry_run:
             return
@@ -71,7 +71,7 @@ def act(
         if not yes:
             confirm(f"{wanted.label}: {preview.count:,} in all?")
         order = actions.Order(operator=Operator.of_this_process(), reason=reason, detail=detail)
-        _tell(actions.run(hands, preview, order, rate=rate), wanted, as_json=as_json)
+        _tell(actions.run(hands, preview, order, rate=rate), preview, as_json=as_json)
 
 
 def on_named(action: str, needs: str) -> Callable[..., None]:
@@ -182,7 +182,7 @@ def _tell_of_nothing(*, as_json: bool) -> None:
         typer.echo("There is nothing to change.")
 
 
-def _tell(steps: Iterator[Progress], wanted: Action, *, as_json: bool) -> None:
+def _tell(steps: Iterator[Progress], preview: Preview, *, as_json: bool) -> None:
     last: Progress | None = None
     details: list[tuple[str, str]] = []
     try:
@@ -198,12 +198,8 @@ def _tell(steps: Iterator[Progress], wanted: Action, *, as_json: bool) -> None:
     if last is None:
         return
     _print_outcomes(last, details, as_json=as_json)
-    good = sum(count for word, count in last.outcomes.items() if _is_done(word, wanted))
+    good = sum(count for word, count in last.outcomes.items() if preview.is_done(word))
     raise typer.Exit(OK if good == last.total else PARTLY if good else PROBLEM)
-
-
-def _is_done(word: str, wanted: Action) -> bool:
-    return word in wanted.done or wanted.name == "start-redis"
 
 
 def _show_progress(step: Progress) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from textual import events
 from textual.widgets import Input
 
 from console.canned import CannedDeck
@@ -16,6 +17,7 @@ from console.widgets.attention import curable
 from fixionmail.errors import InputError
 from fixionmail.ops.views.findings import Preview, Progress
 from tests.console.stage import NOON, SMALL, Stage, canned, play
+from tests.console.test_text import HOSTILE
 
 
 def test_nothing_is_changed_before_enter() -> None:
@@ -52,6 +54,87 @@ def test_an_operator_who_knows_better_records_an_uncertain_mail_as_not_sent() ->
         assert [action for action, _, _ in deck.changes] == ["resolve-not-sent"]
 
     play(scene, deck)
+
+
+def test_a_mail_is_recorded_as_sent_by_the_providers_id_which_is_asked_for_before_the_usual_preview() -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("5", "S")
+        assert (
+            stage.app.screen.query_one("#change-detail", Input).placeholder == "the provider's id of the mail"
+        )
+        await stage.type("re_7")
+        await stage.press("enter")
+        assert "the provider's id of the mail: re_7" in stage.words("#change-text")
+        assert deck.changes == []
+        await stage.type("seen there")
+        await stage.press("enter")
+        ((action, targets, reason),) = deck.changes
+        assert (action, len(targets), reason, deck.details) == ("resolve-sent", 1, "seen there", ["re_7"])
+
+    play(scene, deck)
+
+
+def test_a_mail_is_recorded_as_sent_from_its_own_screen_too() -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("5", "enter", "S")
+        await stage.type("re_7")
+        await stage.press("enter", "enter")
+        assert deck.details == ["re_7"]
+
+    play(scene, deck)
+
+
+def test_without_an_id_it_is_asked_for_again() -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("5", "S", "space", "enter", "enter")
+        assert "This needs the provider's id of the mail." in stage.words("#change-text")
+        assert stage.app.screen.query_one("#change-detail", Input).has_focus
+        assert deck.changes == []
+
+    play(scene, deck)
+
+
+@pytest.mark.parametrize("after", [("S",), ("S", "x"), ("S", "x", "enter"), ("S", "x", "enter", "y")])
+def test_escape_leaves_an_uncertain_mail_as_it_was(after: tuple[str, ...]) -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("5", *after, "escape")
+        assert stage.app.screen is stage.app.main
+        assert deck.changes == []
+
+    play(scene, deck)
+
+
+def test_an_id_that_cannot_be_one_is_refused_in_words_and_asked_for_again() -> None:
+    class Choosy(CannedDeck):
+        def preview(self, action: str, targets: tuple[str, ...], detail: str = "") -> Preview:
+            if detail and detail != "re_7":
+                raise InputError("That is no id.")
+            return super().preview(action, targets, detail)
+
+    deck = Choosy(now=lambda: NOON, step_seconds=0.0)
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("5", "S")
+        line = stage.app.screen.query_one("#change-detail", Input)
+        for text in HOSTILE:
+            line.value = ""
+            line.post_message(events.Paste(text))
+            await stage.press("x", "enter")
+            assert "That is no id." in stage.words("#change-text")
+            assert all(shown.isprintable() for shown in stage.screen_text().splitlines())
+        line.value = "re_7"
+        await stage.press("enter", "enter")
+        assert deck.details == ["re_7"]
+
+    play(scene, deck, size=SMALL)
 
 
 def test_the_reason_goes_with_the_change() -> None:
@@ -183,7 +266,7 @@ def test_a_stopped_change_tells_what_is_done_and_goes_on_where_it_stopped() -> N
 
 def test_a_change_that_is_refused_says_why_and_closes_with_enter() -> None:
     class Refusing(CannedDeck):
-        def preview(self, action: str, targets: tuple[str, ...]) -> Preview:
+        def preview(self, action: str, targets: tuple[str, ...], detail: str = "") -> Preview:
             raise InputError("The job runs: stop it first.")
 
     async def scene(stage: Stage) -> None:
@@ -226,7 +309,7 @@ def test_a_cure_is_asked_about_in_the_words_in_which_it_was_offered() -> None:
 
 def test_the_keys_stay_on_a_small_screen_however_long_the_preview_is() -> None:
     class Many(CannedDeck):
-        def preview(self, action: str, targets: tuple[str, ...]) -> Preview:
+        def preview(self, action: str, targets: tuple[str, ...], detail: str = "") -> Preview:
             ids = [f"story-01a20e32-00a4-73c5-8d70-9d5c9804e6{number:02}" for number in range(20)]
             return Preview(
                 action=action,

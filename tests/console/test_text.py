@@ -8,12 +8,14 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual import events
 from textual.content import Content
+from textual.widgets import Input
 
 from console.canned import CannedDeck
 from console.commands import VIEWS
 from console.feed import CheckRow, DeliveryList, Duplicate, LogTail, ProcessRow
-from console.text import LONGEST_LINE, MOST_LINES, beside, fit, plain, safe, safe_lines
+from console.text import LONGEST_LINE, MOST_LINES, beside, fit, plain, safe, safe_lines, typed
 from fixionmail.ops.views.deliveries import DeliveryDetail
 from fixionmail.ops.views.findings import Cure, Finding, Preview
 from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage, TimelineEvent
@@ -69,6 +71,33 @@ def test_a_text_that_is_cut_says_so() -> None:
 def test_markup_is_text() -> None:
     assert plain("[bold]x[/]").plain == "[bold]x[/]"
     assert isinstance(plain("[/]"), Content)
+
+
+@given(st.text())
+def test_what_is_pasted_into_a_line_keeps_what_can_be_seen_and_nothing_else(text: str) -> None:
+    kept = typed(text)
+    assert kept.isprintable()
+    assert typed(kept) == kept
+    assert len(kept) <= LONGEST_LINE
+
+
+def test_spaces_and_letters_are_typed_as_they_are() -> None:
+    assert typed(" state:failed  é日 ") == " state:failed  é日 "
+    assert typed("re_7\n\u200b\x1b") == "re_7 "
+
+
+def test_hostile_text_that_is_pasted_into_the_filter_line_steers_nothing() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("2", "slash")
+        line = stage.app.screen.query_one("#filter-input", Input)
+        for text in HOSTILE:
+            line.value = ""
+            line.post_message(events.Paste(text))
+            await stage.settle()
+            assert text.isspace() or line.value
+            _require_harmless(stage.screen_text())
+
+    play(scene, size=SMALL)
 
 
 class Hostile(CannedDeck):
@@ -180,9 +209,9 @@ class Hostile(CannedDeck):
     def log(self, name: str, position: str) -> LogTail:
         return LogTail(lines=(self.text, f"error {self.text}"), position="1")
 
-    def preview(self, action: str, targets: tuple[str, ...]) -> Preview:
+    def preview(self, action: str, targets: tuple[str, ...], detail: str = "") -> Preview:
         return replace(
-            super().preview(action, targets),
+            super().preview(action, targets, detail),
             samples=(self.text,),
             warnings=(self.text,),
             command=self.text,

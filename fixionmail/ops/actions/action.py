@@ -64,9 +64,10 @@ class Action:
         label: what a button says.
         about: what its targets are: jobs, queue, worker, delivery, subscriber, switch, line, process, redis, database.
         destructive: what it does cannot be undone.
-        command: the same on the command line, with ``{targets}``; empty when there is no such command.
+        command: the same on the command line, with ``{targets}`` and ``{detail}``; empty when there is no such command.
         chunk: targets changed at a time, at first.
         done: the outcomes that count as done.
+        asks: what it needs beside its targets, in words; empty: nothing.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Action:
     destructive: bool = False
     chunk: int = 1
     done: tuple[str, ...] = ("done",)
+    asks: str = ""
 
 
 def as_named(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:

@@ -30,6 +30,13 @@ def _look_with_key(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
         return _look(hands, targets)
 
 
+def _look_at_one(hands: Hands, targets: Sequence[str]) -> Mapping[str, Seen]:
+    """What is said of one mail is not said of another."""
+    if len(targets) > 1:
+        raise InputError("The provider's id is that of one mail: record one delivery at a time.")
+    return _look(hands, targets)
+
+
 def _id(target: str) -> UUID:
     try:
         return UUID(target)
@@ -198,10 +205,11 @@ DELIVERY_ACTIONS = (
         name="resolve-sent",
         label="Record as sent",
         about="delivery",
-        look=_look,
+        look=_look_at_one,
         change=_each(_sent),
-        command="fixionmail deliveries resolve {targets} --sent=PROVIDER_ID",
+        command="fixionmail deliveries resolve {targets} --sent={detail}",
         done=_DONE,
+        asks="the provider's id of the mail",
     ),
     Action(
         name="resolve-not-sent",

@@ -16,25 +16,28 @@ from fixionmail.ops.views.findings import Preview, Progress
 
 SAMPLES = 10
 NAMED_TARGETS = 20
+LONGEST_DETAIL = 200
 CHUNK_SECONDS = 0.005
 """A chunk of which a command takes longer than this, beyond the way there and back, is followed by a smaller one."""
 LARGEST_CHUNK = 250
 SMALLEST_CHUNK = 10
 
 
-def preview(hands: Hands, name: str, targets: Sequence[str] = ()) -> Preview:
+def preview(hands: Hands, name: str, targets: Sequence[str] = (), *, detail: str = "") -> Preview:
     """What an action would touch; changes nothing.
 
     Args:
         hands: the deployment.
         name: of the action.
         targets: what it is to be done to, each once.
+        detail: what it needs beside its targets, as far as that is known already.
 
     Raises:
-        InputError: there is no such action, or it does not fit this deployment.
+        InputError: there is no such action, or it does not fit this deployment or what it was given.
         UnreachableError: the deployment cannot be asked.
     """
     wanted = named(name)
+    _check(wanted, detail)
     seen = wanted.look(hands, tuple(dict.fromkeys(targets)))
     words = [each.words for each in seen.values()]
     return Preview(
@@ -43,9 +46,20 @@ def preview(hands: Hands, name: str, targets: Sequence[str] = ()) -> Preview:
         samples=tuple(words[:SAMPLES]),
         warnings=tuple(wanted.warn(hands, seen)),
         destructive=wanted.destructive,
-        command=_command(wanted, targets),
+        command=_command(wanted, targets, detail),
         seen={target: each.state for target, each in seen.items()},
+        done=wanted.done,
+        asks=wanted.asks,
+        detail=detail,
     )
+
+
+def _check(wanted: Action, detail: str) -> None:
+    """It is an id: one word, of which every character can be seen."""
+    if detail and (len(detail) > LONGEST_DETAIL or " " in detail or not detail.isprintable()):
+        raise InputError(
+            f"That cannot be {wanted.asks}: an id is one word of at most {LONGEST_DETAIL} visible characters."
+        )
 
 
 def run(
@@ -174,7 +188,7 @@ def _summary(targets: Sequence[str]) -> str:
     return shown if len(targets) <= NAMED_TARGETS else f"{shown} and {len(targets) - NAMED_TARGETS} more"
 
 
-def _command(wanted: Action, targets: Sequence[str]) -> str:
+def _command(wanted: Action, targets: Sequence[str], detail: str) -> str:
     named_targets = " ".join(map(shlex.quote, targets[:NAMED_TARGETS]))
     more = " …" if len(targets) > NAMED_TARGETS else ""
-    return wanted.command.format(targets=named_targets + more).strip()
+    return wanted.command.format(targets=named_targets + more, detail=shlex.quote(detail)).strip()

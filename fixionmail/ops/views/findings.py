@@ -70,6 +70,16 @@ class Preview:
     command: str
     """The same on the command line."""
     seen: Mapping[str, str] = field(default_factory=dict)
+    done: tuple[str, ...] = ("done",)
+    """The outcomes that count as done."""
+    asks: str = ""
+    """What it needs beside its targets, in words; empty: nothing."""
+    detail: str = ""
+    """That, as the operator gave it."""
+
+    def is_done(self, outcome: str) -> bool:
+        """Whether an outcome of a target, such as ``done: and what came of it``, counts as done."""
+        return outcome.partition(":")[0] in self.done
 
 
 @dataclass(frozen=True, kw_only=True)

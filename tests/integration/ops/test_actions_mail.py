@@ -116,6 +116,23 @@ class TestDeliveries:
         assert run(hands, previewed) == {str(back): "ok"}
         assert world.state("scheduled_deliveries", back) == "missed"
 
+    def test_the_providers_id_is_that_of_one_mail(self, hands: Hands, world: World) -> None:
+        with pytest.raises(InputError, match="one delivery at a time"):
+            actions.preview(hands, "resolve-sent", (str(uncertain(world)), str(uncertain(world))))
+
+    @pytest.mark.parametrize("detail", ["re 7", "re_7\n", "\x1b[31m", "\u202ere_7", "\ud800", "x" * 201])
+    def test_what_cannot_be_the_providers_id_is_refused_before_anything_is_looked_at(
+        self, hands: Hands, detail: str
+    ) -> None:
+        with pytest.raises(InputError, match="cannot be the provider's id of the mail"):
+            actions.preview(hands, "resolve-sent", (str(uuid7()),), detail=detail)
+
+    def test_the_preview_says_what_is_asked_for_and_names_it_in_the_command(self, hands: Hands) -> None:
+        delivery = str(uuid7())
+        assert actions.preview(hands, "resolve-sent", (delivery,)).asks == "the provider's id of the mail"
+        previewed = actions.preview(hands, "resolve-sent", (delivery,), detail="re_7;ls")
+        assert previewed.command == f"fixionmail deliveries resolve {delivery} --sent='re_7;ls'"
+
     def test_many_are_previewed_by_few_calls(self, hands: Hands, world: World, direct_store: Store) -> None:
         members = [str(member) for member in world.deliveries(3)]
         with closing(Counted(direct_store.transport)) as counted:
