@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -99,7 +100,7 @@ class ConsoleApp(AskingApp):
         """Paint first, look after that."""
         self.set_keymap(dict(self.settings.keys))
         self._end_on_signals()
-        self.call_after_refresh(self.look_now)
+        self.call_after_refresh(self._painted)
         if self.live:
             self.set_interval(HEARTBEAT_SECONDS, self._show_pulse)
 
@@ -109,6 +110,13 @@ class ConsoleApp(AskingApp):
         screen = self.screen_stack[0]
         assert isinstance(screen, MainScreen)
         return screen
+
+    def _painted(self) -> None:
+        """What is there by now stays until the end: a full collection leaves it out, and holds up no key."""
+        if not gc.isenabled():
+            gc.freeze()
+            gc.enable()
+        self.look_now()
 
     def look_now(self) -> None:
         """Look at once, unless a look is under way."""
@@ -259,7 +267,11 @@ class ConsoleApp(AskingApp):
                 signal.signal(number, end)
 
     def run(self, **options: Any) -> None:
-        """Run until it is left; connections are let go of when the terminal is as it was."""
+        """Run until it is left; connections are let go of when the terminal is as it was.
+
+        Garbage is collected from the first paint on: what is made until then stays.
+        """
+        gc.disable()
         try:
             super().run(**options)
         finally:

@@ -49,8 +49,10 @@ def console(
     if serve:
         _serve(redis_url, _arguments(key_prefix, demo, read_only, theme), port)
         return
+    import gc
     from dataclasses import replace
 
+    gc.disable()  # the app collects once it has painted; looking through imports would only take time
     from console.app import ConsoleApp
     from console.settings import load
     from fixionmail.settings import load_settings
