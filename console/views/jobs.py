@@ -23,11 +23,14 @@ from fixionmail.ops import filters
 from fixionmail.ops.views.jobs import JobPage, JobRow
 from fixionmail.ops.views.redis import QueueView
 
-STATES = ("", "queued", "started", "failed", "finished", "scheduled", "deferred", "canceled", "limbo")
+STATES = (
+    *("", "queued", "started", "failed", "finished", "scheduled", "deferred", "rate_limited"),
+    *("canceled", "limbo"),
+)
 MOST_ROWS = 600
 """The table holds a window of at most so many rows."""
 COLUMNS = (
-    Column(name="state", width=11),
+    Column(name="state", width=11, grow=14),
     Column(name="age", width=8, right=True),
     Column(name="queue", width=9, grow=14, rank=2),
     Column(name="job", width=12, grow=36),

@@ -75,6 +75,7 @@ def _notes(queue: QueueView) -> Iterator[str]:
         (queue.limbo, "in limbo"),
         (queue.scheduled, "scheduled"),
         (queue.deferred, "deferred"),
+        (queue.rate_limited, "rate_limited"),
         (queue.finished, "finished"),
         (queue.canceled, "canceled"),
     ):

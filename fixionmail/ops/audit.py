@@ -170,10 +170,10 @@ class _Audit:
                 self._twice.update(set(ids) & into)
                 self._twice.update({each for each, times in Counter(ids).items() if times > 1})
                 self._done += visited
-                if place.queue == STORIES:
+                if place.name == STORIES:
                     self._stories.update(ids)
             into.update(ids)
-            yield self._step(f"reading the {place.state} jobs of {place.queue}")
+            yield self._step(f"reading the {place.state} jobs of {place.name}")
 
     def _read_records(self) -> Iterator[AuditStep]:
         cursor = b"0"
@@ -199,7 +199,7 @@ class _Audit:
                     self._odd.add(kind, [job_id])
                 else:
                     self._odd.add("several-places" if elsewhere else "status-disagrees", [job_id])
-            yield self._step(f"comparing the {place.state} jobs of {place.queue}")
+            yield self._step(f"comparing the {place.state} jobs of {place.name}")
 
     def _settle_lists(self) -> Iterator[AuditStep]:
         """What was only in a list, or only on record: look at it before and after another reading of the lists."""
@@ -267,4 +267,4 @@ class _Audit:
 
 
 def _name(place: Source) -> bytes:
-    return place.state.encode() + b" " + place.raw_queue
+    return place.state.encode() + b" " + place.raw_name

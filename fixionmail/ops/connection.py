@@ -31,7 +31,9 @@ def load_script(*names: str) -> Script:
     """A read-only script made of the files ``lua/<name>.lua``, behind what all of them share."""
     folder = resources.files(__package__) / "lua"
     return Script(
-        source="\n".join((folder / f"{name}.lua").read_text("utf-8") for name in ("reading", *names))
+        source="\n".join(
+            (folder / f"{name}.lua").read_text("utf-8") for name in ("reading", "limits", *names)
+        )
     )
 
 

@@ -120,7 +120,7 @@ def grouped(reader: RedisReader, now: datetime, *, queue: str = "") -> Iterator[
         ]
         for number, function, seconds, job_id in zip(*(jobs[at::4] for at in range(4)), strict=True):
             of_error[number].add(names[function], seconds, job_id)
-            of_error[number].queues[place.queue] += 1
+            of_error[number].queues[place.name] += 1
         if time.monotonic() >= tell_at:
             tell_at = time.monotonic() + _TELL_EVERY_SECONDS
             yield step(finished=False)

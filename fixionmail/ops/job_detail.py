@@ -19,7 +19,7 @@ from fixionmail.ops.reading import (
     text_of,
     whole_of,
 )
-from fixionmail.ops.views.jobs import JobDetail, TimelineEvent
+from fixionmail.ops.views.jobs import JobDetail, RateLimit, TimelineEvent
 
 _JOB = load_script("rows", "job")
 _FIELDS = (
@@ -59,7 +59,9 @@ def detail(reader: RedisReader, job_id: str) -> JobDetail | None:
         RedisUnreachableError: with the reason in words.
     """
     reply = reader.run(_JOB, (job_id, *_FIELDS))
-    exists, fields, data, size, meta, own_error, life_ms, results, executions, dependents, places = reply
+    exists, fields, data, size, meta, own_error, life_ms, results, executions, dependents, places, limit = (
+        reply
+    )
     if not exists and not places and not results:
         return None
     record = dict(zip(_FIELDS, fields or [None] * len(_FIELDS), strict=True))
@@ -83,6 +85,7 @@ def detail(reader: RedisReader, job_id: str) -> JobDetail | None:
         dependents=tuple(map(text_of, dependents)),
         story_job={},
         why=(),
+        limit=_limit(limit, places) if limit else None,
     )
 
 
@@ -101,10 +104,32 @@ def _place(place: Sequence[Any]) -> str:
     state, where = text_of(raw_state), f"{text_of(raw_state)} on {text_of(raw_queue)}"
     if state in ("queued", "limbo"):
         return f"{where}, {text_of(position)} of {count} from the head"
+    if state == "rate_limited":
+        return f"rate_limited by {text_of(raw_queue)}, {text_of(position)} of {count} to be let through"
     at = moment_of(position) if (number_of(position) or 0) > 0 else None
     if state == "scheduled" and at:
         return f"{where}, to run at {at:%Y-%m-%d %H:%M:%S} UTC"
     return f"{where}, kept until {at:%Y-%m-%d %H:%M:%S} UTC" if at and state in _LIFETIMES else where
+
+
+def _limit(limit: Sequence[Any], places: Sequence[Any]) -> RateLimit:
+    raw_key, most, let_through, first = limit
+    place, held_back = next(
+        (
+            (whole_of(position), count)
+            for state, name, position, count in places
+            if (state, name) == (b"rate_limited", raw_key)
+        ),
+        (None, 0),
+    )
+    return RateLimit(
+        key=text_of(raw_key),
+        most=max(0, whole_of(most) or 0),
+        let_through=let_through,
+        first=tuple((text_of(each), text_of(status), text_of(queue)) for each, status, queue in first),
+        place=place,
+        held_back=held_back,
+    )
 
 
 def _meta(raw: bytes | None) -> dict[str, str]:

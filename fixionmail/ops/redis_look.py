@@ -150,7 +150,7 @@ def _layout(
 
 def _queue(row: Sequence[Any], now: datetime, workers: Sequence[WorkerView], *, counted: bool) -> QueueView:
     raw_name, counts, head, head_at, held, limbo_at, pause, minute_rows = row
-    waiting, running, lapsed, limbo, failed, finished, deferred, scheduled, canceled = counts
+    waiting, running, lapsed, limbo, failed, finished, deferred, scheduled, canceled, rate_limited = counts
     name = text_of(raw_name)
     serving = [
         worker for worker in workers if name in worker.queues and worker.health is not WorkerHealth.DEAD
@@ -168,6 +168,7 @@ def _queue(row: Sequence[Any], now: datetime, workers: Sequence[WorkerView], *, 
         deferred=deferred,
         scheduled=scheduled,
         canceled=canceled,
+        rate_limited=rate_limited,
         limbo=limbo,
         lapsed=lapsed,
         lapsed_jobs=tuple((text_of(job), text_of(worker)) for _, job, worker in held[:lapsed]),

@@ -19,16 +19,16 @@ PLACES_AT_A_TIME = 6
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A list or registry that holds something."""
+    """A list or registry that holds something, named after its queue, or after the limit that holds jobs back."""
 
     state: str
-    raw_queue: bytes
+    raw_name: bytes
     count: int
 
     @property
-    def queue(self) -> str:
-        """The queue's name as text."""
-        return text_of(self.raw_queue)
+    def name(self) -> str:
+        """The name as text."""
+        return text_of(self.raw_name)
 
 
 def step_script(name: str) -> Script:
@@ -40,7 +40,7 @@ def sources(reader: RedisReader, states: Sequence[str], queue: str = "") -> tupl
     """Where jobs in these states are; one command."""
     found = reader.run(_SOURCES, (",".join(states), queue))
     return tuple(
-        Source(state=text_of(state), raw_queue=raw_queue, count=count) for state, raw_queue, count in found
+        Source(state=text_of(state), raw_name=raw_name, count=count) for state, raw_name, count in found
     )
 
 
@@ -87,7 +87,7 @@ class _Walker:
     def step(self) -> tuple[int, Any]:
         """How many entries this step visited, and what it found."""
         source = self.source
-        reply = self._run((source.state, source.raw_queue, *self._place, *self._arguments))
+        reply = self._run((source.state, source.raw_name, *self._place, *self._arguments))
         visited, self._place, found = reply
         self._left -= max(visited, 1)
         return visited, found

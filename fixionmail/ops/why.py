@@ -11,12 +11,17 @@ from fixionmail.ops import job_detail
 from fixionmail.ops.checks import find
 from fixionmail.ops.snapshot import Observer
 from fixionmail.ops.views.findings import Cure, Finding
-from fixionmail.ops.views.jobs import JobDetail
+from fixionmail.ops.views.jobs import JobDetail, RateLimit
 from fixionmail.ops.views.snapshot import Snapshot
 
 _ENDED = ("finished", "failed", "canceled", "stopped")
 _QUEUE_WIDE = ("queue-paused", "queue-unserved", "queue-stands-still")
 _EVERYWHERE = ("workers-suspended", "redis-read-only", "redis-full")
+_LET_THROUGH = ("queued", "started")
+_CLEANED_UP = Cure(
+    label="wait",
+    automatic="RQ lets it through when a worker cleans up; its own do at their start and every 10 minutes",
+)
 Reason = tuple[str, tuple[Cure, ...]]
 
 
@@ -166,6 +171,8 @@ def _by_its_place(detail: JobDetail, row: StoryJobRow | None) -> Iterator[Reason
         case "deferred":
             others = ", ".join(detail.depends_on) or "another job"
             yield f"It waits for {others} to succeed.", ()
+        case "rate_limited" if detail.limit is not None and detail.limit.place is not None:
+            yield _held_back(detail.limit)
         case "scheduled":
             yield "It is scheduled for later.", ()
         case "limbo":
@@ -180,6 +187,35 @@ def _by_its_place(detail: JobDetail, row: StoryJobRow | None) -> Iterator[Reason
                 "It is in no list and no registry: it was lost after it had been taken off its queue.",
                 (Cure(label="put it back", action="repair-redis", targets=(detail.job_id,)),),
             )
+
+
+def _held_back(limit: RateLimit) -> Reason:
+    before = limit.place - 1 if limit.place else 0
+    line = f"{before:,} of {limit.held_back:,} held back come before it."
+    if not limit.most:
+        lost = (
+            "Redis no longer says how many of its jobs may run: RQ lets one through when another is queued."
+        )
+        return f"The rate limit {limit.key} holds it back. {lost} {line}", ()
+    words = (
+        f"The rate limit {limit.key} holds it back: at most {limit.most:,} of its jobs may be queued or running at a "
+        f"time, and {_let_through(limit)}. {line}"
+    )
+    ended = [job_id for job_id, status, _ in limit.first if status not in _LET_THROUGH]
+    if ended:
+        return f"{words} {', '.join(ended)} ended and did not make room.", (_CLEANED_UP,)
+    return words, (_CLEANED_UP,) if limit.let_through < limit.most else ()
+
+
+def _let_through(limit: RateLimit) -> str:
+    first = ", ".join(
+        f"{job_id} ({status} on {queue})" if status else f"{job_id} (no record)"
+        for job_id, status, queue in limit.first
+    )
+    more = ", …" if limit.let_through > len(limit.first) else ""
+    return f"{limit.let_through:,} {'is' if limit.let_through == 1 else 'are'}" + (
+        f": {first}{more}" if first else ""
+    )
 
 
 def _not_rung() -> Reason:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from redis import Redis
 from rq import Queue
+from rq.rate_limit import RateLimit
 
 from fixionmail.jobs.worker import enqueue_many
 from tests.acceptance.conftest import Operator
@@ -69,6 +70,20 @@ def test_why_a_job_is_not_running_is_told_on_any_deployment(redis: Redis, operat
     assert "obody works on queue reports" in waits.out
     assert operate.json("jobs", "why", "waits")["state"] == "queued"
     assert unknown.code == 1
+
+
+def test_a_job_that_a_rate_limit_holds_back_is_counted_listed_shown_and_explained(
+    redis: Redis, operate: Operator
+) -> None:
+    limit = RateLimit(key="shop", concurrency=1)
+    for job_id in ("goes", "held"):
+        Queue("reports", connection=redis).enqueue(f"{HERE}.nothing", job_id=job_id, rate_limit=limit)
+
+    assert operate.json("queues", "list")["queues"][0]["rate_limited"] == 1
+    assert "reports: 1 rate_limited" in operate("queues", "list").out
+    assert [row["job_id"] for row in operate.json("jobs", "list", "state:rate_limited")["jobs"]] == ["held"]
+    assert "rate_limited by shop, 1 of 1 to be let through" in operate("jobs", "show", "held").out
+    assert "The rate limit shop holds it back" in operate.json("jobs", "why", "held")["why"][-1]
 
 
 def test_a_job_is_shown_and_an_unknown_one_is_a_problem(redis: Redis, operate: Operator) -> None:

@@ -16,13 +16,14 @@ from console.feed import CheckRow
 from console.screens.delivery import DeliveryScreen
 from console.screens.job import JobScreen
 from console.views.health import AGAIN_SECONDS, Health
-from console.views.jobs import Jobs
+from console.views.jobs import STATES, Jobs
 from console.widgets.attention import AttentionStrip
 from console.widgets.chart import Chart
 from console.widgets.heading import Heading
 from console.widgets.logtail import LogView
 from console.widgets.notice import Notice
 from fixionmail.ops.history import Curve
+from fixionmail.ops.rows import STATES as EVERY_STATE
 from fixionmail.ops.views.section import Section
 from fixionmail.ops.views.snapshot import Snapshot
 from tests.console.stage import NOON, SMALL, Stage, canned, play
@@ -153,6 +154,10 @@ def test_f_steps_through_the_states() -> None:
         assert {row.cells[0].plain for row in stage.table("#jobs").rows} == {"✖ failed"}
 
     play(scene)
+
+
+def test_f_comes_to_every_state_there_is() -> None:
+    assert sorted(STATES) == sorted(("", *EVERY_STATE))
 
 
 def test_the_filter_line_completes_its_last_word_and_applies_on_enter() -> None:

@@ -12,10 +12,15 @@ local function has_lease(job_id, queue)
   return false
 end
 
+local function limit_of(job_id)
+  return ask('HGET', prefix .. ':job:' .. job_id, 'rate_limit_key') or ''
+end
+
 -- Whether the place that a record names holds the job; nil for a list, which only its reader knows, and for a job
 -- that was never queued.
 local function is_where_it_says(job_id, status, queue)
   if status == 'started' then return has_lease(job_id, queue) end
+  if status == 'rate_limited' then return ask('ZSCORE', held_key(limit_of(job_id)), job_id) ~= nil end
   if not PLACE_OF[status] then return nil end
   return ask('ZSCORE', prefix .. ':' .. PLACE_OF[status] .. ':' .. queue, job_id) ~= nil
 end

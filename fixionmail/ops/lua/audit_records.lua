@@ -21,7 +21,7 @@ local function visit(key)
   end
   local found = is_where_it_says(job_id, status, queue)
   if found then
-    local place = (PLACE_OF[status] or status) .. ' ' .. queue
+    local place = (PLACE_OF[status] or status) .. ' ' .. (status == 'rate_limited' and limit_of(job_id) or queue)
     confirmed[place] = (confirmed[place] or 0) + 1
   elseif found == false or status == '' then
     lost[#lost + 1] = {job_id, status, queue}

@@ -5,8 +5,9 @@ local odd = {}
 local function visit(entry, score)
   local job_id = job_of(state, entry)
   local record = ask('HMGET', prefix .. ':job:' .. job_id, 'status', 'origin')
-  local status, origin = record and record[1] or '', record and record[2] or queue
-  local as_it_says = (PLACE_OF[status] or status) == state and origin == queue
+  local status, origin = record and record[1] or '', record and record[2] or name
+  local named = status == 'rate_limited' and limit_of(job_id) or origin
+  local as_it_says = (PLACE_OF[status] or status) == state and named == name
   local lapsed = state == 'started' and tonumber(score) > 0 and tonumber(score) < now
   if not as_it_says or lapsed then
     local elsewhere = not as_it_says and is_where_it_says(job_id, status, origin) and 1 or 0

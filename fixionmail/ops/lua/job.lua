@@ -1,11 +1,12 @@
 -- All that Redis knows of one job.
 -- ARGV: prefix, id, then names of the record's fields.
 -- Returns: whether there is a record, the fields, payload, its size, meta, error, milliseconds to live, results,
--- executions, dependents, places: (state, queue, position or score, entries in all).
+-- executions, dependents, places: (state, name, position or score, entries in all), and the limit of RQ 3's on jobs of
+-- its kind: key, how many are let through at a time, how many are, of the first of these id, status and queue.
 local job_id = ARGV[2]
 local key = prefix .. ':job:' .. job_id
 local PAYLOAD_LIMIT = 1048576 -- bytes of a field that are read at all
-local RESULTS, DEPENDENTS = 20, 100
+local RESULTS, DEPENDENTS, LET_THROUGH = 20, 100, 5
 local SEARCHED = 100000 -- entries looked through from either end of a list
 local function field(name)
   local length = size('HSTRLEN', key, name)
@@ -61,10 +62,25 @@ for _, queue in ipairs(queues) do
   look_in_registries(queue)
 end
 
+for _, limit in ipairs(limit_names()) do
+  local rank = ask('ZRANK', held_key(limit), job_id)
+  if rank then note('rate_limited', limit, rank + 1, size('ZCARD', held_key(limit))) end
+end
+
+local function limit_on(name)
+  if not name or name == '' then return false end
+  local first = {}
+  for _, other in ipairs(ask('ZRANGE', let_through_key(name), 0, LET_THROUGH - 1) or {}) do
+    local record = fields_of(prefix .. ':job:' .. other, 'status', 'origin') or {false, false}
+    first[#first + 1] = {other, record[1], record[2]}
+  end
+  return {name, cut(ask('HGET', prefix .. ':rl:' .. name, 'concurrency')), size('ZCARD', let_through_key(name)), first}
+end
+
 local data, data_size = field('data')
 local dependents = ask('SMEMBERS', key .. ':dependents') or {}
 while #dependents > DEPENDENTS do table.remove(dependents) end
 return {size('EXISTS', key), fields_of(key, unpack(names)) or false, data, data_size, (field('meta')),
         (field('exc_info')), size('PTTL', key),
         ask('XREVRANGE', prefix .. ':results:' .. job_id, '+', '-', 'COUNT', RESULTS) or {},
-        executions, dependents, places}
+        executions, dependents, places, limit_on(ask('HGET', key, 'rate_limit_key'))}

@@ -121,13 +121,15 @@ local function first_known(ids, field)
   return false
 end
 
--- How many jobs were taken off the queue and not begun to be started, and since when the first of them waits. A worker
--- of RQ's enters the execution at once, and takes the id out of this list only in the process that runs the job.
-local function limbo_of(key)
+-- How many jobs were taken off the queue and are not being started, and since when the first of them waits. A worker
+-- of RQ's takes a lease at once, and the id out of this list only in the process that runs the job: if it dies in
+-- between, the lease lapses.
+local function limbo_of(key, leases)
   local count, first = size('LLEN', key), nil
   if count == 0 then return 0, false end
   for _, id in ipairs(ask('LRANGE', key, 0, LIMBO_SEEN - 1) or {}) do
-    if size('EXISTS', prefix .. ':executions:' .. id) == 1 then count = count - 1 else first = first or id end
+    local lease = tonumber(ask('ZSCORE', leases, member_of(id)) or nil)
+    if lease and lease > now then count = count - 1 else first = first or id end
   end
   local seen = first and ask('GET', key .. ':first_seen:' .. first)
   return count, cut(seen) or first_known({first}, 'enqueued_at')
@@ -156,15 +158,18 @@ local function minutes_of(queue, count)
   return found
 end
 
+local held_back = held_by_queue()
+
 local function queue_of(name)
   local list, leases = queue_prefix .. name, prefix .. ':wip:' .. name
-  local limbo, limbo_since = limbo_of(list .. ':intermediate')
+  local limbo, limbo_since = limbo_of(list .. ':intermediate', leases)
   local head = ask('LRANGE', list, 0, HELD - 1) or {}
   local counts = {size('LLEN', list), size('ZCARD', leases), size('ZCOUNT', leases, '0', now_value),
                   limbo}
   for i, state in ipairs({'failed', 'finished', 'deferred', 'scheduled', 'canceled'}) do
     counts[4 + i] = size('ZCARD', prefix .. ':' .. state .. ':' .. name)
   end
+  counts[10] = held_back[name] or 0
   return {name, counts, head[1] or false, first_known(head, 'enqueued_at'),
           counts[2] > 0 and first_held(leases) or {}, limbo_since,
           cut(ask('HGET', 'fm:paused', name)),

@@ -3,18 +3,14 @@
 -- exclusive: after, before), and words. Text is in lower case; '' asks for nothing.
 local id_part, function_part = ARGV[FIRST_ARGUMENT], ARGV[FIRST_ARGUMENT + 1]
 local after, before = ARGV[FIRST_ARGUMENT + 2], ARGV[FIRST_ARGUMENT + 3]
-local CAME_AT = {queued = 5, limbo = 5, started = 6, failed = 7, finished = 7, canceled = 7} -- among the columns
-local CREATED_AT = 4
 local rows = {}
 
 local function has(text, part)
   return part == '' or string.find(string.lower(text), part, 1, true) ~= nil
 end
 
-local function is_of_age(fields)
-  local came = fields[CAME_AT[state] or CREATED_AT]
-  if not came or came == '' then came = fields[CREATED_AT] end
-  if not came or came == '' then return true end
+local function is_of_age(came)
+  if not came then return true end
   return (after == '' or came > after) and (before == '' or came < before)
 end
 
@@ -31,8 +27,9 @@ local function visit(entry, score)
   if not has(job_id, id_part) then return end
   local fields = fields_of(prefix .. ':job:' .. job_id, unpack(COLUMNS))
   local about = fields and fields[3] or ''
-  if has(about, function_part) and has_words(job_id .. '\n' .. about) and (not fields or is_of_age(fields)) then
-    rows[#rows + 1] = row_of(state, queue, entry, score, fields)
+  local words = job_id .. '\n' .. about .. '\n' .. (fields and fields[LIMIT] or '')
+  if has(about, function_part) and has_words(words) and is_of_age(came_at(state, fields, score)) then
+    rows[#rows + 1] = row_of(state, name, entry, score, fields)
   end
 end
 

@@ -12,7 +12,7 @@ from fixionmail.ops.views.findings import Cure
 @dataclass(frozen=True, kw_only=True)
 class JobRow:
     """A job in a table. ``state`` is where it was found: queued, started, failed, finished, deferred, scheduled,
-    canceled or limbo."""
+    rate_limited, canceled or limbo."""
 
     job_id: str
     state: str
@@ -30,7 +30,10 @@ class JobRow:
 
 @dataclass(frozen=True, kw_only=True)
 class JobPage:
-    """A window of a list. ``next``: pass it back for what follows; empty at the end."""
+    """A window of a list. ``next``: pass it back for what follows; empty at the end.
+
+    ``total``: of one queue's jobs that limits hold back, an estimate where limits hold back more than 2,000.
+    """
 
     rows: tuple[JobRow, ...]
     total: int
@@ -45,6 +48,27 @@ class TimelineEvent:
 
     at: datetime | None
     what: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateLimit:
+    """RQ 3's limit on jobs of one key: so many are queued or run at a time, the others are held back.
+
+    Attributes:
+        key: its name.
+        most: how many are let through; 0 where Redis does not say, and then none is.
+        let_through: how many are now.
+        first: of these the first few: (id, status, queue), empty texts where there is no record.
+        place: of the job among those held back, from 1 on; None when it is not held back.
+        held_back: how many are.
+    """
+
+    key: str
+    most: int
+    let_through: int
+    first: tuple[tuple[str, str, str], ...]
+    place: int | None
+    held_back: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +96,8 @@ class JobDetail:
     cures: tuple[Cure, ...] = ()
     dependents: tuple[str, ...] = ()
     """Jobs that wait for this one, a hundred at most."""
+    limit: RateLimit | None = None
+    """On jobs of its kind, if there is one."""
 
 
 @dataclass(frozen=True, kw_only=True)

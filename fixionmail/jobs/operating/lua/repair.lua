@@ -2,6 +2,7 @@
 -- requeued, removed, put back, kept; sound: there was nothing to mend; undecided: nothing says when it is due; later: not
 -- looked at, as the lists are long and others came before it.
 local COMPARED = 150000 -- entries of lists, in one call, if more than one id is looked at
+local limits = try('SMEMBERS', prefix .. ':rl-keys') or {}
 local queues, entries = {}, 0
 for _, key in ipairs(try('SMEMBERS', prefix .. ':queues') or {}) do
   queues[#queues + 1] = string.sub(key, #prefix + #':queue:' + 1)
@@ -20,8 +21,17 @@ local function remove_runs(job_id, queue)
   return removed
 end
 
+-- Leave what limits hold back, but for the limit ``kept``; how many did.
+local function leave_limits(job_id, kept)
+  local left = 0
+  for _, limit in ipairs(limits) do
+    if limit ~= kept then left = left + (try('ZREM', held_back(limit), job_id) or 0) end
+  end
+  return left
+end
+
 local function remove_everywhere(job_id)
-  local removed = 0
+  local removed = leave_limits(job_id)
   for _, queue in ipairs(queues) do
     removed = removed + (try('LREM', list_of(queue), 0, job_id) or 0) + (try('LREM', limbo_of(queue), 0, job_id) or 0)
     for _, registry in ipairs(REGISTRIES) do
@@ -33,9 +43,9 @@ local function remove_everywhere(job_id)
   return removed
 end
 
--- Leave every registry but ``kept`` of ``origin``; how many were left.
-local function leave_others(job_id, origin, kept)
-  local left = 0
+-- Leave every registry but ``kept`` of ``origin``, and every limit but ``limit``; how many were left.
+local function leave_others(job_id, origin, kept, limit)
+  local left = leave_limits(job_id, limit)
   for _, queue in ipairs(queues) do
     for _, registry in ipairs(REGISTRIES) do
       if not (queue == origin and registry == kept) then
@@ -57,6 +67,14 @@ local function mend_queued(job_id, queue, worker)
   end
   if #places > 1 then try('LREM', list_of(queue), 1 - #places, job_id) end
   return (#places > 1 or left > 0) and 'kept' or 'sound'
+end
+
+local function mend_held_back(job_id, queue, worker, limit, most)
+  local there = limit and try('ZSCORE', held_back(limit), job_id)
+  local left = leave_others(job_id, queue, 'rate_limited', limit)
+  if there then return left > 0 and 'kept' or 'sound' end
+  push(job_id, queue, worker, limit, most)
+  return 'requeued'
 end
 
 local function mend_ended(job_id, registry, queue)
@@ -85,6 +103,7 @@ local function mend_job(job_id)
     push(job_id, queue, worker)
     return 'requeued'
   end
+  if status == 'rate_limited' then return mend_held_back(job_id, queue, worker, record[4], record[5]) end
   local registry = REGISTRY_OF[status]
   return registry and mend_ended(job_id, registry, queue) or 'undecided'
 end
