@@ -93,7 +93,7 @@ def open_line(
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let mail lines that stand still go on at once; the provider's next answer may stop them again."""
+    """Let lines to providers that stand still go on at once; the provider's next answer may stop them again."""
     from fixionmail.errors import InputError
 
     if not lines:

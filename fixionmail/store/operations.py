@@ -22,7 +22,7 @@ SHOWN = 5
 @dataclass(frozen=True)
 class Operations:
     """Database functions of ``013_operations.sql`` and ``030_audit_side.sql`` on, which write nothing, and of
-    ``021_operate.sql``, ``033_open_line.sql`` and ``035_rejected_addresses.sql``."""
+    ``021_operate.sql``, ``035_rejected_addresses.sql`` and ``060_open_story_lines.sql``."""
 
     _call: Caller
 
@@ -103,8 +103,8 @@ class Operations:
         return tuple((UUID(row["job"]), datetime.fromisoformat(row["ring_at"])) for row in rows)
 
     def open_line(self, line: str, *, by: str, host: str, reason: str) -> str:
-        """Let a mail line that stands still go on: ``ok``, ``already`` or ``gone``."""
-        return str(self._call("open_line_v2", line=line, by=by, host=host, reason=reason)["verdict"])
+        """Let a line that stands still go on: ``ok``, ``already`` or ``gone``."""
+        return str(self._call("open_line_v3", line=line, by=by, host=host, reason=reason)["verdict"])
 
     def story_job(self, job_id: UUID) -> StoryJobRow | None:
         """All that decides whether a story job can run; None when there is none."""

@@ -52,6 +52,23 @@ def test_a_refused_key_stops_the_line_which_is_named_with_the_setting_and_goes_o
         goes_on_by_itself(deployment)
 
 
+def test_a_key_that_is_good_again_is_used_at_once_when_the_line_is_opened(
+    deployment: Deployment, provider: AnthropicStandIn
+) -> None:
+    provider.api_key = "sk-an0ther"
+    deployment.world.subscribe(1)
+    with hosting(writing_by(deployment, provider, "sk-g00d")):
+        finding = standing_line(deployment)
+        until(
+            lambda: deployment.world.column("select error from story_jobs where attempt = 0") != [None],
+            "it",
+            20,
+        )
+        provider.api_key = "sk-g00d"
+        assert deployment.cure(finding, "open-line") == {"ok": 1}
+        until(lambda: written(deployment) == 1, "the story", 40)
+
+
 def test_a_wrong_key_is_mended_by_the_setting_that_is_named(
     deployment: Deployment, provider: AnthropicStandIn
 ) -> None:

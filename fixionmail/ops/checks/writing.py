@@ -31,6 +31,7 @@ def _spent(line: LineView) -> Finding:
         subjects=(line.name,),
         cures=(
             Cure(label="raise it", command="STORY_DAILY_BUDGET_USD"),
+            _opening(line, "write on, once it is raised"),
             Cure(label="see what the stories cost", command="fixionmail stories list"),
         ),
         drill=23,
@@ -48,9 +49,15 @@ def _standing(line: LineView) -> Finding:
         cause=line.paused_reason,
         evidence=(_until(line),),
         subjects=(line.name,),
-        cures=(*((mend,) if ours else ()), Cure(label="wait", automatic=_AUTOMATIC)),
+        cures=(mend, _opening(line, "try again, once that is right"))
+        if ours
+        else (_opening(line, "try again now"),),
         drill=23,
     )
+
+
+def _opening(line: LineView, words: str) -> Cure:
+    return Cure(label=words, action="open-line", targets=(line.name,), automatic=_AUTOMATIC)
 
 
 def _until(line: LineView) -> str:

@@ -62,6 +62,25 @@ class TestOpeningALine:
         assert world.store.operations.open_line("resend", **WHO) == "ok"
         assert world.value("select next_attempt_at > now() + interval '5 minutes' from mail_batches")
 
+    def test_to_a_provider_of_stories_lets_those_be_written_at_once_that_were_handed_back(
+        self, world: World
+    ) -> None:
+        back, failed = world.jobs(2)
+        jobs = world.store.jobs
+        jobs.postpone(back, token=world.claimed(back), wait_seconds=300, reason="the key is refused")
+        jobs.fail(failed, token=world.claimed(failed), error="no", retry_seconds=300)
+        world.change(
+            "insert into send_lines (name, rate, next_slot_at, paused_until, paused_reason) values"
+            " ('stories/anthropic', 1, now() + interval '1 hour', now() + interval '1 hour', 'the key is refused')"
+        )
+        assert world.store.operations.open_line("stories/anthropic", **WHO) == "ok"
+        assert world.value(
+            "select next_slot_at <= clock_timestamp() from send_lines where name = 'stories/anthropic'"
+        )
+        assert world.store.operations.waiting_jobs() == (back,)
+        assert world.claim(failed).verdict is Verdict.LATER
+        assert world.store.operations.open_line("stories/anthropic", **WHO) == "already"
+
     def test_that_is_open_changes_nothing(self, world: World) -> None:
         self.stopped(world)
         world.store.operations.open_line("resend", **WHO)

@@ -48,6 +48,13 @@ def test_a_provider_that_is_not_asked_is_named_with_its_answer(reason: str, titl
     assert (finding.kind, finding.title, finding.cause) == ("story-line", title, reason)
 
 
+@pytest.mark.parametrize("name", ["stories", "stories/anthropic"])
+@pytest.mark.parametrize("reason", ["answered 401", "answered 429: slow down"])
+def test_a_line_that_stands_still_is_opened_by_a_key(name: str, reason: str) -> None:
+    (opening,) = (cure for cure in found(name, reason).cures if cure.action)
+    assert (opening.action, opening.targets) == ("open-line", (name,))
+
+
 def test_a_refused_key_is_cured_by_its_setting_and_an_overload_by_waiting() -> None:
     refused = found("stories/openai", "The OpenAI endpoint answered 401: no.")
     assert refused.cures[0].command == "OPENAI_API_KEY=<key>"
