@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -25,6 +26,7 @@ from fixionmail.settings import Settings
 from fixionmail.store import Store
 from fixionmail.subscribers.service import Operator
 from tests.contract.store.world import World
+from tests.drills.stock import StockRq
 
 _MOMENT = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 OPERATOR = Operator(name="drill", host="here")
@@ -123,3 +125,13 @@ def configured(redis_url: str) -> Iterator[Callable[..., None]]:
         yield change
         for name, value in before.items():
             client.config_set(name, value)
+
+
+@pytest.fixture(params=["rq 3", "rq 2"])
+def rq(request: pytest.FixtureRequest) -> StockRq:
+    """RQ 3, and RQ 2 where RQ_2_FOLDER names one: pip install --no-deps --target $RQ_2_FOLDER rq==2.12.0."""
+    if request.param == "rq 3":
+        return StockRq()
+    if not (folder := os.environ.get("RQ_2_FOLDER")):
+        pytest.skip("needs RQ_2_FOLDER")
+    return StockRq(folder=folder)

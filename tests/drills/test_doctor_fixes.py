@@ -17,8 +17,9 @@ from fixionmail.ops.views.findings import Cure, Finding
 from fixionmail.settings import load_settings
 from tests.commands import until
 from tests.drills.conftest import OPERATOR, Deployment
+from tests.drills.stock import taken_and_lost
 from tests.drills.test_doctor_and_watch import doctor, environment, kinds
-from tests.drills.test_drills_05_to_13_work import rung, taken_by_one_who_dies
+from tests.drills.test_drills_05_to_13_work import rung
 from tests.integration.worker.jobs import lines, new, status
 from tests.integration.worker.workers import Workers
 
@@ -59,7 +60,7 @@ def held_by_a_dead_worker(deployment: Deployment, ours: Workers, folder: Path) -
 
 def lost_before_the_start(deployment: Deployment) -> str:
     (bell,) = rung(deployment)
-    taken_by_one_who_dies(deployment, "stories")
+    taken_and_lost(deployment.redis_url, "stories")
     return bell
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -87,32 +84,6 @@ class TestDrill7:
         world.tick()
         assert "job-lease-lapsed" not in deployment.findings()
         assert world.state("story_jobs", job) == "pending"
-
-
-class TestDrill9:
-    def test_a_job_that_was_taken_off_its_queue_and_never_started_is_named_and_put_back(
-        self, deployment: Deployment
-    ) -> None:
-        (job,) = rung(deployment)
-        taken_by_one_who_dies(deployment, "stories")
-        assert deployment.redis.llen("rq:queue:stories") == 0
-        assert "job-lost" not in deployment.findings()
-        deployment.pass_redis_time(61)
-        finding = deployment.findings()["job-lost"]
-        assert (finding.drill, finding.harm, finding.count) == (9, Harm.LOST, 1)
-        deployment.cure(finding, "rering")
-        assert deployment.redis.lrange("rq:queue:stories", 0, -1) == [job.encode()]
-
-
-def taken_by_one_who_dies(deployment: Deployment, queue: str) -> None:
-    """A worker of RQ's takes the first job of a queue, and is killed before it starts it."""
-    code = (
-        "import os, sys; from redis import Redis; from rq import Queue;"
-        "redis = Redis.from_url(sys.argv[1]); queue = Queue(sys.argv[2], connection=redis);"
-        "assert Queue.lmove(redis, queue.key, None); os.kill(os.getpid(), 9)"
-    )
-    ended = subprocess.run([sys.executable, "-c", code, deployment.redis_url, queue], check=False)
-    assert ended.returncode == -signal.SIGKILL
 
 
 class TestDrill11:

@@ -140,8 +140,8 @@ def _flushed(scene: Scene) -> Iterator[Finding]:
             kind="queue-flushed",
             harm=Harm.LATE,
             title=f"{many(missing, 'story job')} missing from Redis",
-            cause="They wait in Postgres and Redis has lost them: it was flushed, or came back without its data. "
-            "Nothing is lost for good, Postgres is the truth.",
+            cause="They wait in Postgres and Redis has lost them: it was flushed, came back without its data, or a "
+            "worker of RQ's own took them off the queue and died. Nothing is lost for good, Postgres is the truth.",
             evidence=(
                 f"Postgres: {deliveries.rung:,} announced; Redis: {held:,} in queue {STORIES}",
                 f"the oldest was planned {scene.ago(deliveries.oldest_job_at)}",
