@@ -12,6 +12,7 @@ from fixionmail.ops.views.findings import Cure
 from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobRow, TimelineEvent
 
 TOTAL_JOBS = 64_918
+_WAITING = ("queued", "scheduled")
 _STATES = (
     ("finished",) * 14 + ("queued",) * 4 + ("started",) * 2 + ("failed",) * 2 + ("scheduled", "canceled")
 )
@@ -53,20 +54,23 @@ def number_of(identity: str) -> int:
     return 1
 
 
+def _timeline(row: JobRow, came: datetime) -> tuple[TimelineEvent, ...]:
+    events = [
+        TimelineEvent(at=came - timedelta(seconds=95), what="planned by scheduler on railway-7f3a"),
+        TimelineEvent(at=came - timedelta(seconds=94), what=f"rung on {row.queue}"),
+    ]
+    if row.state not in _WAITING:
+        claimed = "claimed by fixionmail-w-1, attempt 1"
+        events.append(TimelineEvent(at=came - timedelta(seconds=52), what=claimed))
+        events.append(TimelineEvent(at=came, what=f"{row.state}"))
+    return tuple(events)
+
+
 def job_detail(identity: str, world: World, now: datetime) -> JobDetail:
     """All about one job."""
     row = job_row(number_of(identity), world, now)
     came = row.at or now
-    failed, waiting = row.state == "failed", row.state in ("queued", "scheduled")
-    timeline = [
-        TimelineEvent(at=came - timedelta(seconds=95), what="planned by scheduler on railway-7f3a"),
-        TimelineEvent(at=came - timedelta(seconds=94), what=f"rung on {row.queue}"),
-    ]
-    if not waiting:
-        timeline.append(
-            TimelineEvent(at=came - timedelta(seconds=52), what="claimed by fixionmail-w-1, attempt 1")
-        )
-        timeline.append(TimelineEvent(at=came, what=f"{row.state}"))
+    failed, waiting = row.state == "failed", row.state in _WAITING
     return JobDetail(
         job_id=identity,
         state=row.state,
@@ -76,7 +80,7 @@ def job_detail(identity: str, world: World, now: datetime) -> JobDetail:
         payload=f'{{"args": ["{identity}"], "kwargs": {{}}}}',
         error=_traceback(row.summary) if failed else "",
         meta={"step": "draft", "percent": "38"} if row.state == "started" else {},
-        timeline=tuple(timeline),
+        timeline=_timeline(row, came),
         attempts=tuple(
             f"{came - timedelta(seconds=60 * (3 - n)):%H:%M:%S}  attempt {n}: {row.summary}"
             for n in (1, 2, 3)

@@ -74,16 +74,7 @@ def running_stack(
     home = settings.home
     with supervising(home):
         fleet = Fleet(home)
-        servers = []
-        if settings.database_url is None and settings.supabase_url is None:
-            servers.append(_started(fleet, "postgres"))
-            migrations.migrate(_found(embedded.running_url(home)))
-        redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
-        if settings.enable_redis_queue is False:
-            redis_url = None
-        elif redis_url is None:
-            servers.append(_started(fleet, "redis"))
-            redis_url = _found(redis.running_url(home))
+        servers, redis_url = _serve(fleet, settings)
         theirs = {**environment, "ENABLE_REDIS_QUEUE": "true" if redis_url else "false"}
         if redis_url:
             theirs["REDIS_URL"] = redis_url
@@ -96,6 +87,20 @@ def running_stack(
         fleet.run_exactly([spec(name, home, environment=theirs, cwd=cwd) for name in wanted])
         mode = "queue" if redis_url else "fallback"
         yield Stack(mode=mode, redis_url=redis_url, fleet=fleet, web_url=web_url)
+
+
+def _serve(fleet: Fleet, settings: Settings) -> tuple[list[str], str | None]:
+    """Start the bundled servers where the settings name none; their names, and where Redis is in queue mode."""
+    servers = []
+    if settings.database_url is None and settings.supabase_url is None:
+        servers.append(_started(fleet, "postgres"))
+        migrations.migrate(_found(embedded.running_url(settings.home)))
+    if settings.enable_redis_queue is False:
+        return servers, None
+    if settings.redis_url is not None:
+        return servers, settings.redis_url.get_secret_value()
+    servers.append(_started(fleet, "redis"))
+    return servers, _found(redis.running_url(settings.home))
 
 
 def _place_web(fleet: Fleet, settings: Settings, theirs: dict[str, str]) -> str:
