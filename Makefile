@@ -58,6 +58,7 @@ bench: setup
 	@$(BIN)/python -m tests.benchmarks.ops
 	@$(BIN)/python -m tests.benchmarks.requeue
 	@$(BIN)/python -m tests.benchmarks.long_lists
+	@$(BIN)/python -m tests.benchmarks.console --jobs 1000000
 
 # The console's pictures in docs/pictures, from a deployment that only pretends.
 pictures: setup
