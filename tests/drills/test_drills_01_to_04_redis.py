@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -212,6 +213,23 @@ class TestDrill3:
         with listener(hangs_up=True) as port:
             finding = seen(f"redis://127.0.0.1:{port}/0", database_url, tmp_path)["redis-tls"]
         assert finding.cures[0].command == f"REDIS_URL=rediss://default:<password>@127.0.0.1:{port}/0"
+
+    def test_a_user_who_may_run_no_scripts_is_named_with_the_command_that_lets_it(
+        self, deployment: Deployment, database_url: str, tmp_path: Path
+    ) -> None:
+        url = f"redis://drill:s3cret@{deployment.redis_url.rpartition('//')[2].rpartition('@')[2]}"
+        deployment.redis.execute_command(
+            "ACL", "SETUSER", "drill", "on", ">s3cret", "~*", "&*", "+@all", "-@scripting"
+        )
+        try:
+            finding = seen(url, database_url, tmp_path)["redis-forbidden"]
+            assert "does not permit" in finding.cause
+            program, *words = shlex.split(finding.cures[0].command.replace("<user>", "drill"))
+            assert program == "redis-cli"
+            deployment.redis.execute_command(*words)
+            assert "redis-forbidden" not in seen(url, database_url, tmp_path)
+        finally:
+            deployment.redis.execute_command("ACL", "DELUSER", "drill")
 
     def test_an_address_that_is_none_is_named_by_the_doctor_and_the_others_are_examined_all_the_same(
         self, monkeypatch: pytest.MonkeyPatch, database_url: str, tmp_path: Path

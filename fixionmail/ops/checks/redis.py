@@ -17,7 +17,14 @@ _CLI = 'redis-cli -u "$REDIS_URL"'
 _COMES_BACK = Cure(
     label="wait for it", automatic="the loops use it again by themselves, within a minute of its return"
 )
-_WITHOUT_TLS = "REDIS_URL=redis://default:<password>@{place}"
+_URL = "correct REDIS_URL, here and where processes run"
+_WITHOUT_TLS = (_URL, "REDIS_URL=redis://default:<password>@{place}")
+_WITH_TLS = (_URL, "REDIS_URL=rediss://default:<password>@{place}")
+_NO_SCRIPTS = ("name a server that runs scripts", "REDIS_URL=<another>")
+_NO_RIGHT = (
+    "let the user of REDIS_URL do all that queues need",
+    "redis-cli ACL SETUSER <user> '~*' '&*' +@all",
+)
 _HERE = ("127.", "localhost", "[::1]", "/")
 _TITLES = {
     # kind -> what is wrong, before where
@@ -28,21 +35,16 @@ _TITLES = {
     "redis-forbidden": "Redis lets us do too little at",
 }
 _REASONS = (
-    # what the error says -> kind, drill, the cure outside
-    ("connection is refused", "redis-refused", 1, ""),
+    # what the error says -> kind, drill, the cure outside: its label and its command
+    ("connection is refused", "redis-refused", 1, None),
     ("does not answer in time. a server without tls", "redis-silent", 2, _WITHOUT_TLS),
-    ("does not answer in time", "redis-silent", 2, ""),
+    ("does not answer in time", "redis-silent", 2, None),
     ("refuses the user or password", "redis-password", 3, _WITHOUT_TLS),
     ("asks for a password", "redis-password", 3, _WITHOUT_TLS),
-    (
-        "closed the connection. a server with tls",
-        "redis-tls",
-        3,
-        "REDIS_URL=rediss://default:<password>@{place}",
-    ),
+    ("closed the connection. a server with tls", "redis-tls", 3, _WITH_TLS),
     ("without tls is reached with", "redis-tls", 3, _WITHOUT_TLS),
-    ("forbids", "redis-forbidden", 3, ""),
-    ("does not permit", "redis-forbidden", 3, ""),
+    ("forbids", "redis-forbidden", 3, _NO_SCRIPTS),
+    ("does not permit", "redis-forbidden", 3, _NO_RIGHT),
 )
 
 
@@ -57,9 +59,9 @@ def check(scene: Scene) -> Iterator[Finding]:
 
 def _unreachable(scene: Scene, error: str) -> Finding:
     lowered = error.lower()
-    kind, drill, command = next(
-        ((kind, drill, command) for words, kind, drill, command in _REASONS if words in lowered),
-        ("redis-unreachable", 2, ""),
+    kind, drill, outside = next(
+        ((kind, drill, outside) for words, kind, drill, outside in _REASONS if words in lowered),
+        ("redis-unreachable", 2, None),
     )
     took_over = scene.mode == "fallback"
     since = scene.now.mode.value.since if took_over and scene.now.mode.value else None
@@ -71,16 +73,16 @@ def _unreachable(scene: Scene, error: str) -> Finding:
         evidence=(f"fallback since {since:%H:%M:%S} UTC",) if since else (),
         subjects=(scene.now.target.redis,),
         since=since,
-        cures=_cures(scene, kind, command),
+        cures=_cures(scene, kind, outside),
         drill=drill,
     )
 
 
-def _cures(scene: Scene, kind: str, command: str) -> tuple[Cure, ...]:
+def _cures(scene: Scene, kind: str, outside: tuple[str, str] | None) -> tuple[Cure, ...]:
     """Where the setting is wrong, no server that is started helps; a local one helps where a local one is named."""
     place = scene.now.target.redis
-    if command:
-        label = "correct REDIS_URL, here and where processes run"
+    if outside:
+        label, command = outside
         return (Cure(label=label, command=command.format(place=place)),)
     runs_here = scene.machine and any(
         process.kind == "redis" and process.state == RUNNING for process in scene.machine.processes
