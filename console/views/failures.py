@@ -13,7 +13,7 @@ from textual.reactive import reactive
 from console.figures import age, brief, since, whole
 from console.marks import BAD_STYLE, GOOD, OK_STYLE, QUIET_STYLE, curve
 from console.messages import FailuresWanted, JobsFiltered
-from console.sections import Shown
+from console.sections import UNKNOWN, Shown
 from console.text import block, fit, plain, safe
 from console.views.base import View
 from console.widgets.heading import Heading
@@ -63,8 +63,11 @@ def recognizable(error: str) -> str:
 class FailureFacts(Drawn):
     """The chosen group in full."""
 
-    group: reactive[FailureGroup | None] = reactive(None, layout=True)
+    group: reactive[FailureGroup | None] = reactive(None)
     moment: reactive[datetime | None] = reactive(None)
+
+    def watch_group(self) -> None:
+        self.redraw()
 
     def lines(self, width: int) -> list[Content]:
         """The error, when, where, and which jobs."""
@@ -139,6 +142,7 @@ class Failures(View):
 
     def set_error(self, words: str) -> None:
         """They could not be read."""
+        self.table.set_empty(UNKNOWN)
         self.query_one("#head-failures", Heading).tell(Shown(error=words))
 
     def _draw(self) -> None:

@@ -15,6 +15,7 @@ from console.feed import AuditStep
 from console.figures import plural, short, since, span, whole
 from console.marks import ACCENT_STYLE, GOOD, OK_STYLE, QUIET_STYLE, bar, harm_mark, harm_style
 from console.messages import AuditWanted, FindingOpened
+from console.screens.base import keys_of
 from console.sections import Shown
 from console.text import plain, safe
 from console.views.base import View
@@ -108,14 +109,17 @@ class AuditLine(Drawn):
 class TroubleText(Drawn):
     """The chosen finding in full."""
 
-    finding: reactive[Finding | None] = reactive(None, layout=True)
+    finding: reactive[Finding | None] = reactive(None)
     moment: reactive[datetime | None] = reactive(None)
+
+    def watch_finding(self) -> None:
+        self.redraw()
 
     def lines(self, width: int) -> list[Content]:
         """Its text, folded."""
         if self.finding is None:
             return [Content("")]
-        keys = [key_of(BY_ID["cure-1"], {})]
+        keys = [key_of(BY_ID["cure-1"], keys_of(self.screen))]
         text = finding_text(self.finding, self.moment, keys)
         return [part for line in text.split("\n") for part in (line.wrap(width) if line else [line])]
 
