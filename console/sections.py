@@ -6,9 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
+from textual.content import Content
+
+from console.marks import QUIET_STYLE
 from fixionmail.ops.views.section import Section
 
 T = TypeVar("T")
+LOOKING = Content.styled("looking …", QUIET_STYLE)
+UNKNOWN = Content.styled("not known", QUIET_STYLE)
+"""Stands in a table without rows where nothing could be read: that there is nothing is more than anybody knows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +30,12 @@ class Shown(Generic[T]):
     def waiting(self) -> bool:
         """Nothing has been heard yet."""
         return self.value is None and not self.error and not self.absent
+
+    def nothing(self, words: str) -> Content:
+        """What stands in its table without rows: ``words`` where it is known that there are none."""
+        if self.waiting:
+            return LOOKING
+        return UNKNOWN if self.value is None and self.error else Content(words)
 
 
 def renewed(before: Shown[T], section: Section[T], before_at: datetime | None) -> Shown[T]:

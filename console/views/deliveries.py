@@ -15,7 +15,7 @@ from console.feed import DeliveryList, DeliveryRow, Duplicate
 from console.figures import age, short, until
 from console.marks import BAD, BAD_STYLE, GOOD, OK_STYLE, QUIET_STYLE, WARN_STYLE, state
 from console.messages import DeliveriesWanted, DeliveryOpened
-from console.sections import Shown
+from console.sections import UNKNOWN, Shown
 from console.text import plain, safe
 from console.views.base import View
 from console.widgets.heading import Heading
@@ -195,6 +195,7 @@ class Deliveries(View):
 
     def set_error(self, words: str) -> None:
         """They could not be read."""
+        self.table.set_empty(UNKNOWN)
         self.query_one("#head-deliveries", Heading).tell(Shown(error=words))
 
     @on(Table.MoreWanted, "#deliveries-table")

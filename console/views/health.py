@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -15,7 +16,7 @@ from console.feed import CheckRow
 from console.figures import brief, plural, short, since, size, span, whole
 from console.marks import BAD, BAD_STYLE, BUSY, GOOD, IDLE, OK_STYLE, QUIET_STYLE, WARN, WARN_STYLE, bar
 from console.messages import CommandsWanted, DoctorWanted
-from console.sections import Shown
+from console.sections import UNKNOWN, Shown
 from console.text import fit, plain, safe
 from console.views.base import View
 from console.widgets.heading import Heading
@@ -107,8 +108,9 @@ class Facts(Drawn):
     def lines(self, width: int) -> list[Content]:
         """One line a fact."""
         return [
-            fit(Content.assemble((f"{name:<12}", QUIET_STYLE), value), width) for name, value in self.facts
-        ] or [Content.styled("looking …", QUIET_STYLE)]
+            fit(Content.assemble((f"{name:<12}" if name else "", QUIET_STYLE), value), width)
+            for name, value in self.facts
+        ]
 
 
 def redis_facts(seen: RedisView) -> tuple[Fact, ...]:
@@ -141,6 +143,11 @@ def database_facts(seen: DatabaseView) -> tuple[Fact, ...]:
         ("migrations", Content.styled(f"missing: {missing}", BAD_STYLE) if missing else Content("all there")),
         ("clock", _skew(seen.clock_skew_seconds)),
     )
+
+
+def unseen(section: Shown[Any]) -> tuple[Fact, ...]:
+    """What stands in the place of facts where there are none."""
+    return (("", section.nothing("")),)
 
 
 def _skew(seconds: float) -> Content:
@@ -208,13 +215,14 @@ class Health(View):
 
     def watch_redis(self) -> None:
         self.query_one("#head-redis", Heading).tell(self.redis)
-        if self.redis.value is not None:
-            self.query_one("#redis-facts", Facts).facts = redis_facts(self.redis.value)
+        seen = self.redis.value
+        self.query_one("#redis-facts", Facts).facts = redis_facts(seen) if seen else unseen(self.redis)
 
     def watch_database(self) -> None:
         self.query_one("#head-database", Heading).tell(self.database)
-        if self.database.value is not None:
-            self.query_one("#database-facts", Facts).facts = database_facts(self.database.value)
+        seen = self.database.value
+        facts = database_facts(seen) if seen else unseen(self.database)
+        self.query_one("#database-facts", Facts).facts = facts
 
     def add_check(self, check: CheckRow) -> None:
         """A check has ended."""
@@ -243,6 +251,7 @@ class Health(View):
 
     def set_costs_error(self, words: str) -> None:
         """It could not be read."""
+        self.query_one("#costs", Table).set_empty(UNKNOWN)
         self.query_one("#head-costs", Heading).tell(Shown(error=words))
 
     def _draw(self) -> None:

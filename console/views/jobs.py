@@ -12,7 +12,7 @@ from textual.reactive import reactive
 from console.figures import age, whole
 from console.marks import BAD_STYLE, QUIET_STYLE, state
 from console.messages import JobOpened, JobsWanted
-from console.sections import Shown
+from console.sections import UNKNOWN, Shown
 from console.text import plain, safe
 from console.views.base import View
 from console.widgets.heading import Heading
@@ -125,6 +125,7 @@ class Jobs(View):
         """All of the page has come, or it could not be read: then what is shown stays."""
         self._asked = None
         if error:
+            self.table.set_empty(UNKNOWN)
             self.query_one("#head-jobs", Heading).tell(Shown(error=error))
 
     @on(Table.MoreWanted, "#jobs")

@@ -16,10 +16,11 @@ from console.commands import BY_ID, CURE_KEYS, Command, key_of
 from console.figures import rate, short, whole
 from console.marks import QUIET_STYLE
 from console.messages import FindingOpened, HistoryWanted, JobsFiltered
-from console.sections import Shown
+from console.screens.base import keys_of
+from console.sections import LOOKING, Shown
 from console.text import safe
 from console.views.base import View
-from console.widgets.attention import CALM, LOOKING, AttentionStrip, strip_rows
+from console.widgets.attention import CALM, AttentionStrip, strip_rows
 from console.widgets.chart import Chart
 from console.widgets.funnel import Funnel
 from console.widgets.heading import Heading
@@ -63,16 +64,14 @@ class Overview(View):
         yield Heading("Today's stories", id="head-funnel")
         yield Funnel().data_bind(Overview.funnel)
         yield Heading("Queues", id="head-queues")
-        yield Table(*columns(SPANS[0][0]), empty="No queues yet.", fitted=True, id="queues")
+        yield Table(*columns(SPANS[0][0]), empty=LOOKING, fitted=True, id="queues")
         with Horizontal(id="machinery"):
             with Vertical(id="loops"):
                 yield Heading("Leaders", id="head-loops")
                 yield Leaders().data_bind(Overview.loops, Overview.moment)
             with Vertical(id="crew"):
                 yield Heading("Workers", id="head-workers")
-                yield Table(
-                    *COMPACT_COLUMNS, empty="No worker runs.", head=False, fitted=True, id="crew-table"
-                )
+                yield Table(*COMPACT_COLUMNS, empty=LOOKING, head=False, fitted=True, id="crew-table")
         with Horizontal(id="past"):
             for name, title in (("waiting", "Waiting"), ("done", "Done a minute")):
                 with Vertical():
@@ -126,7 +125,9 @@ class Overview(View):
             self.query_one(f"#head-{name}", Heading).note = Content.styled(note, QUIET_STYLE)
 
     def watch_findings(self) -> None:
-        keys = [key_of(BY_ID[f"cure-{number}"], {}) for number in range(1, len(CURE_KEYS) + 1)]
+        keys = [
+            key_of(BY_ID[f"cure-{number}"], keys_of(self.screen)) for number in range(1, len(CURE_KEYS) + 1)
+        ]
         strip = self.query_one(AttentionStrip)
         strip.set_empty(CALM if self.moment else LOOKING)
         strip.rows = strip_rows(self.findings, keys, self.moment)
@@ -142,12 +143,16 @@ class Overview(View):
 
     def watch_queues(self) -> None:
         queues = self.queues.value or ()
-        self.query_one("#queues", Table).rows = queue_rows(queues, self.moment, self._curves)
+        table = self.query_one("#queues", Table)
+        table.rows = queue_rows(queues, self.moment, self._curves)
+        table.set_empty(self.queues.nothing("No queues yet."))
         self.query_one("#head-queues", Heading).tell(self.queues, _totals(queues))
 
     def watch_crew(self) -> None:
         workers = self.crew.value or ()
-        self.query_one("#crew-table", Table).rows = compact_rows(workers)
+        table = self.query_one("#crew-table", Table)
+        table.rows = compact_rows(workers)
+        table.set_empty(self.crew.nothing("No worker runs."))
         busy = sum(len(worker.executions) for worker in workers)
         note = f"{len(workers)} with {whole(busy)} jobs in hand" if workers else ""
         self.query_one("#head-workers", Heading).tell(self.crew, note)

@@ -15,7 +15,7 @@ from console.feed import LogTail, ProcessRow
 from console.figures import age, size
 from console.marks import BAD, BAD_STYLE, BUSY, GOOD, HELD, IDLE, OK_STYLE, QUIET_STYLE, WARN_STYLE
 from console.messages import LogWanted, ProcessesWanted
-from console.sections import Shown
+from console.sections import LOOKING, UNKNOWN, Shown
 from console.text import plain, safe
 from console.views.base import View
 from console.widgets.heading import Heading
@@ -83,7 +83,7 @@ class Processes(View):
     def compose(self) -> ComposeResult:
         """The table and the log."""
         yield Heading("Processes on this machine", id="head-processes")
-        yield Table(*COLUMNS, empty="Nothing of ours runs here. S starts everything.", id="processes")
+        yield Table(*COLUMNS, empty=LOOKING, id="processes")
         yield Heading("Log", id="head-log")
         yield LogView(id="log")
 
@@ -110,11 +110,13 @@ class Processes(View):
         """They have come."""
         self._processes = processes
         self.table.rows = process_rows(processes, self.moment)
+        self.table.set_empty(Content("Nothing of ours runs here. S starts everything."))
         running = sum(process.state == "running" for process in processes)
         self.query_one("#head-processes", Heading).tell(Shown(), f"{running} of {len(processes)} run")
 
     def set_error(self, words: str) -> None:
         """They could not be found."""
+        self.table.set_empty(UNKNOWN)
         self.query_one("#head-processes", Heading).tell(Shown(error=words))
 
     def set_log(self, name: str, tail: LogTail) -> None:

@@ -12,7 +12,7 @@ from textual.reactive import reactive
 from console.figures import age, whole
 from console.marks import QUIET_STYLE
 from console.messages import JobOpened
-from console.sections import Shown
+from console.sections import LOOKING, Shown
 from console.text import safe
 from console.views.base import View
 from console.widgets.heading import Heading
@@ -31,13 +31,15 @@ class Workers(View):
     def compose(self) -> ComposeResult:
         """Both tables."""
         yield Heading("Workers", id="head-all-workers")
-        yield Table(*COLUMNS, empty="No worker runs. In Processes, S starts one.", id="workers")
+        yield Table(*COLUMNS, empty=LOOKING, id="workers")
         yield Heading("In hand", id="head-runs")
         yield Table(*RUN_COLUMNS, empty="It has nothing in hand.", id="runs")
 
     def watch_crew(self) -> None:
         workers = self.crew.value or ()
-        self.query_one("#workers", Table).rows = worker_rows(workers)
+        table = self.query_one("#workers", Table)
+        table.rows = worker_rows(workers)
+        table.set_empty(self.crew.nothing("No worker runs. In Processes, S starts one."))
         slots = sum(worker.slots for worker in workers)
         busy = sum(len(worker.executions) for worker in workers)
         note = f"{whole(busy)} of {whole(slots)} slots are busy" if workers else ""

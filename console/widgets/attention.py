@@ -10,11 +10,11 @@ from textual.content import Content
 from console.commands import CURE_KEYS
 from console.figures import brief, since
 from console.marks import ACCENT_STYLE, GOOD, OK_STYLE, QUIET_STYLE, harm_mark, harm_style
+from console.sections import LOOKING
 from console.text import plain, safe
 from console.widgets.table import Column, Row, Table
 from fixionmail.ops.views.findings import Cure, Finding, Harm
 
-LOOKING = Content.styled("looking …", QUIET_STYLE)
 CALM = Content.assemble((GOOD, OK_STYLE), " All is well: nothing is late, lost or sent twice.")
 COLUMNS = (
     Column(name="", width=1),

@@ -8,8 +8,9 @@ import pytest
 
 from console.commands import COMMANDS, VIEWS, commands_in
 from console.settings import ConsoleSettings, load
+from console.widgets.attention import AttentionStrip
 from fixionmail.errors import SettingsError
-from tests.console.stage import Stage, play
+from tests.console.stage import Stage, canned, play
 
 
 def written(home: Path, text: str) -> Path:
@@ -69,6 +70,20 @@ def test_a_remapped_key_works_and_is_the_one_that_is_shown() -> None:
         assert "paused" in stage.screen_text().splitlines()[0]
 
     play(scene, settings=ConsoleSettings(keys={"pause": "f9"}))
+
+
+def test_a_remapped_key_of_a_cure_stands_beside_its_trouble_and_works() -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        rows = stage.app.main.query_one(AttentionStrip).rows
+        assert [row.cells[3].plain for row in rows][:2] == ["E", "G"]
+        await stage.press("6")
+        assert " E  ask the provider" in stage.screen_text()
+        await stage.press("E", "enter")
+        assert [action for action, _, _ in deck.changes] == ["resolve-delivery"]
+
+    play(scene, deck, settings=ConsoleSettings(keys={"cure-1": "E"}))
 
 
 def test_the_chosen_theme_is_worn() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -22,6 +22,7 @@ from console.widgets.chart import Chart
 from console.widgets.heading import Heading
 from console.widgets.logtail import LogView
 from console.widgets.notice import Notice
+from fixionmail.errors import RedisUnreachableError
 from fixionmail.ops.history import Curve
 from fixionmail.ops.rows import STATES as EVERY_STATE
 from fixionmail.ops.views.section import Section
@@ -432,6 +433,39 @@ def test_a_section_that_fails_shows_its_error_and_its_last_good_rows_with_their_
         assert len(stage.table("#crew-table").rows) == 4
 
     play(scene, deck)
+
+
+class Away(CannedDeck):
+    """A deployment that answers nothing."""
+
+    def look(self) -> Snapshot:
+        seen, away = super().look(), Section[Any](error="nobody answers")
+        parts = {f.name: away for f in fields(seen) if isinstance(getattr(seen, f.name), Section)}
+        return replace(seen, **parts)
+
+    def _away(self, *_: object) -> Any:
+        raise RedisUnreachableError("nobody answers")
+
+    jobs = failures = deliveries = commands = processes = _away
+
+
+def test_where_nobody_answers_nothing_is_said_to_be_empty() -> None:
+    async def scene(stage: Stage) -> None:
+        for number in range(1, len(VIEWS) + 1):
+            await stage.press(str(number))
+            text = stage.screen_text()
+            assert "nobody answers" in text or number == 6
+            for claim in (
+                "No queues",
+                "No worker",
+                "No job has failed",
+                "No delivery",
+                "Nothing of ours",
+                "looking",
+            ):
+                assert claim not in text, (number, claim)
+
+    play(scene, Away(now=lambda: NOON, step_seconds=0.0))
 
 
 def test_a_section_that_is_not_there_by_design_says_so_without_alarm() -> None:
