@@ -119,6 +119,7 @@ class _Audit:
         self._sent_before = reader.commands
         self._odd = Oddities()
         self._listed: set[bytes] = set()
+        self._limbo: set[bytes] = set()
         self._stories: set[bytes] = set()
         self._twice: Counter[bytes] = Counter()
         self._queued: set[bytes] = set()
@@ -170,6 +171,8 @@ class _Audit:
                 self._twice.update(set(ids) & into)
                 self._twice.update({each for each, times in Counter(ids).items() if times > 1})
                 self._done += visited
+                if place.state == "limbo":
+                    self._limbo.update(ids)
                 if place.name == STORIES:
                     self._stories.update(ids)
             into.update(ids)
@@ -190,6 +193,7 @@ class _Audit:
 
     def _compare_registries(self, places: Sequence[Source]) -> Iterator[AuditStep]:
         """Look at each entry; only done where the count of records that say they are here differs."""
+        waiting = self._queued & (self._listed - self._limbo)
         for place, _, odd in steps(self._reader, _REGISTRY, places):
             for job_id, exists, as_it_says, elsewhere, lapsed in odd:
                 if lapsed and as_it_says:
@@ -198,7 +202,8 @@ class _Audit:
                     kind = "execution-without-job" if place.state == "started" else "entry-without-record"
                     self._odd.add(kind, [job_id])
                 else:
-                    self._odd.add("several-places" if elsewhere else "status-disagrees", [job_id])
+                    several = elsewhere or job_id in waiting
+                    self._odd.add("several-places" if several else "status-disagrees", [job_id])
             yield self._step(f"comparing the {place.state} jobs of {place.name}")
 
     def _settle_lists(self) -> Iterator[AuditStep]:

@@ -63,8 +63,7 @@ class Deployment:
     def pass_redis_time(self, seconds: float) -> None:
         """Let so much time go by for all that is in Redis: leases, signs of life, and what expires."""
         for key in list(self.redis.scan_iter()):
-            if (left := self.redis.pttl(key)) > 0:
-                self.redis.pexpire(key, max(1, left - round(seconds * 1000)))
+            left = self.redis.pttl(key)
             if key.startswith((b"rq:wip:", b"rq:executions:")):
                 for member in self.redis.zrange(key, 0, -1):
                     self.redis.zincrby(key, -seconds, member)
@@ -73,6 +72,8 @@ class Deployment:
                     if _MOMENT.fullmatch(value):
                         at = datetime.fromisoformat(value.decode()) - timedelta(seconds=seconds)
                         self.redis.hset(key, field, at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+            if left > 0:
+                self.redis.pexpire(key, max(1, left - round(seconds * 1000)))
 
     def cure(self, finding: Finding, action: str) -> dict[str, int]:
         """Run the cure of that name that the finding offers; the outcomes, counted."""

@@ -36,11 +36,21 @@ class StockRq:
 
     @contextmanager
     def worker(
-        self, url: str, *queues: str, kind: str = "rq.Worker", name: str = "mill-worker", burst: bool = False
+        self,
+        url: str,
+        *queues: str,
+        kind: str = "rq.Worker",
+        name: str = "mill-worker",
+        burst: bool = False,
+        jobs: int | None = None,
     ) -> Iterator[psutil.Process]:
-        """A worker: ``rq.SimpleWorker`` runs a job in its own process, ``rq.Worker`` in a child."""
+        """A worker: ``rq.SimpleWorker`` runs a job in its own process, ``rq.Worker`` in a child.
+
+        It ends when nothing waits (``burst``), or after so many ``jobs``.
+        """
         words = ["worker", *queues, "--url", url, "--name", name, "--worker-class", kind, "--quiet"]
-        with self._running("-m", "rq.cli", *words, *(["--burst"] if burst else [])) as process:
+        ends = [*(["--burst"] if burst else []), *(["--max-jobs", str(jobs)] if jobs else [])]
+        with self._running("-m", "rq.cli", *words, *ends) as process:
             yield process
 
     @contextmanager

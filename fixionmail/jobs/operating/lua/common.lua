@@ -40,8 +40,9 @@ end
 local function forget_running(job_id, queue, worker)
   local entries = executions_of(job_id)
   for _, entry in ipairs(entries) do
+    local holder = try('HGET', key_of('execution', entry), 'worker_name') or worker
     redis.call('DEL', key_of('execution', entry))
-    if worker then try('SREM', key_of('worker', worker) .. ':executions', entry) end
+    if holder then try('SREM', key_of('worker', holder) .. ':executions', entry) end
   end
   if #entries > 0 then redis.call('DEL', key_of('executions', job_id)) end
   try('ZREM', key_of('wip', queue), job_id, unpack(entries))
