@@ -11,7 +11,7 @@ from uuid import UUID
 
 from fixionmail.errors import FixionMailError, SettingsError
 from fixionmail.mail.prose import subject_of
-from fixionmail.mail.render import DELIVERY_TAG
+from fixionmail.mail.render import DATE_TAG, DELIVERY_TAG
 from fixionmail.mail.resend import Resend, SentMail, SentPage
 from fixionmail.models.deliveries import DeliveryRecord
 from fixionmail.settings import Settings
@@ -25,6 +25,8 @@ CLOCKS_APART = timedelta(minutes=10)
 """How far the provider's clock and the database's may differ."""
 KEY_LIFETIME = timedelta(hours=24)
 """After that nothing was sent under the key any more."""
+_ANOTHER_BODY = "the provider has seen this key with another body"
+"""As ``settle_conflict_v1`` begins its reason."""
 
 
 class UnknownDeliveryError(FixionMailError):
@@ -209,6 +211,8 @@ def _match(mails: SentMails, mail: SentMail, record: DeliveryRecord) -> str:
     The provider's description does not promise tags in a list, nor for a single mail. Without any, address, subject
     and time must do: a subscriber's stories have titles of their own.
     """
+    if went_out_as_another(record.delivery.reason):
+        return _match_by_date(mails, mail, record)
     tag = mail.tags.get(DELIVERY_TAG)
     if tag is None and _resembles(mail, record):
         whole = mails.find(mail.id)
@@ -216,6 +220,21 @@ def _match(mails: SentMails, mail: SentMail, record: DeliveryRecord) -> str:
         if tag is None:
             return "address, subject and time"
     return "the delivery's tag" if tag == str(record.delivery.delivery_id) else ""
+
+
+def went_out_as_another(reason: str) -> bool:
+    """Whether the provider has refused a mail because its key, which follows from subscriber and date, was used before.
+
+    Then a mail did go out, from a database whose last hours were lost to a restore: with another delivery's tag.
+    """
+    return reason.startswith(_ANOTHER_BODY)
+
+
+def _match_by_date(mails: SentMails, mail: SentMail, record: DeliveryRecord) -> str:
+    if record.delivery.address.lower() not in map(str.lower, mail.to):
+        return ""
+    tags = mail.tags if DATE_TAG in mail.tags else (mails.find(mail.id) or mail).tags
+    return "address and date" if tags.get(DATE_TAG) == record.delivery.local_date.isoformat() else ""
 
 
 def _resembles(mail: SentMail, record: DeliveryRecord) -> bool:
@@ -232,7 +251,8 @@ def _resembles(mail: SentMail, record: DeliveryRecord) -> bool:
 def _begun_at(record: DeliveryRecord) -> datetime:
     """When its mail may first have gone out."""
     begun = (batch.first_used_at for batch in record.batches if batch.outcome in (None, "uncertain"))
-    return min(filter(None, begun), default=record.delivery.due_at)
+    first = min(filter(None, begun), default=record.delivery.due_at)
+    return first - KEY_LIFETIME if went_out_as_another(record.delivery.reason) else first
 
 
 def _evidence(mail: SentMail, matched_by: str, also: tuple[str, ...] = ()) -> Evidence:

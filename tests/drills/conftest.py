@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from fixionmail.store import Store
 from fixionmail.subscribers.service import Operator
 from tests.contract.store.world import World
 from tests.drills.stock import StockRq
+from tests.faults import deployment as processes_of
 
 _MOMENT = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 OPERATOR = Operator(name="drill", host="here")
@@ -136,3 +137,25 @@ def rq(request: pytest.FixtureRequest) -> StockRq:
     if not (folder := os.environ.get("RQ_2_FOLDER")):
         pytest.skip("needs RQ_2_FOLDER")
     return StockRq(folder=folder)
+
+
+@pytest.fixture
+def processes(database_url: str, tmp_path: Path) -> Iterator[processes_of.Deployment]:
+    """Our processes on the deployment's database, without Redis, and a provider that counts mails."""
+    with processes_of.deployment(tmp_path / "processes", database_url) as made:
+        yield made
+
+
+@pytest.fixture
+def operated(deployment: Deployment, processes: processes_of.Deployment) -> Deployment:
+    """The deployment as an operator has it who shares the settings of these processes."""
+    return operated_with(deployment, processes)
+
+
+def operated_with(deployment: Deployment, processes: processes_of.Deployment) -> Deployment:
+    """The same with the settings of those processes, and their database."""
+    values = {name.lower(): value for name, value in processes.settings.items()}
+    settings = Settings.model_validate(
+        {**values, "redis_url": deployment.redis_url, "fixionmail_home": processes.home}
+    )
+    return replace(deployment, settings=settings, world=processes.world)

@@ -14,7 +14,6 @@ import pytest
 from psycopg import sql
 
 from fixionmail.loops.service import hosting
-from fixionmail.models.mail import Outcome
 from fixionmail.ops.checks import find
 from fixionmail.ops.snapshot import Observer
 from fixionmail.ops.views.findings import Finding, Harm
@@ -35,33 +34,6 @@ def seen(database_url: str, home: Path) -> dict[str, Finding]:
         return {finding.kind: finding for finding in find(observer.look())}
     finally:
         observer.close()
-
-
-class TestDrill14:
-    def test_a_mail_whose_sender_died_is_named_with_its_batch(self, deployment: Deployment) -> None:
-        world = deployment.world
-        batch, _, (member,) = world.sending()
-        world.lapse(batch)
-        finding = deployment.findings()["delivery-stuck"]
-        assert (finding.drill, finding.subjects) == (14, (str(member),))
-        assert f"batch {batch} is sending after 1 attempts" in finding.evidence[0]
-        world.tick()
-        assert f"batch {batch} is ambiguous" in deployment.findings()["delivery-stuck"].evidence[0]
-        token = world.begin(batch).token
-        world.settle(batch, token, Outcome.ACCEPTED, ids=("one",))
-        assert "delivery-stuck" not in deployment.findings()
-
-    def test_a_mail_of_which_nobody_is_certain_waits_for_somebody(self, deployment: Deployment) -> None:
-        world = deployment.world
-        batch, token, (member,) = world.sending()
-        world.settle(batch, token, Outcome.KEY_CONFLICT, error="another body")
-        finding = deployment.findings()["delivery-uncertain"]
-        assert (finding.drill, finding.harm, finding.subjects) == (14, Harm.LOST, (str(member),))
-        assert finding.cures[0].action == "resolve-delivery"
-        world.store.deliveries.resolve_not_sent(
-            member, seen_state="uncertain", evidence={}, by="a", host="b", reason="c"
-        )
-        assert "delivery-uncertain" not in deployment.findings()
 
 
 CONSTRAINT: LiteralString = "alter table scheduled_deliveries drop constraint unique_story_delivery"

@@ -9,7 +9,7 @@ from fixionmail.errors import InputError
 from fixionmail.models.deliveries import DeliveryChange, DeliveryRecord, DeliverySeen
 from fixionmail.ops.actions.action import Action, Change, Order, Seen, parts
 from fixionmail.ops.actions.hands import Hands
-from fixionmail.ops.deliveries import Evidence, Lookup, look_up, resend_of
+from fixionmail.ops.deliveries import Evidence, Lookup, look_up, resend_of, went_out_as_another
 
 _MAYBE = " perhaps out"
 _DONE = ("ok", "already")
@@ -128,9 +128,11 @@ def _ask_provider(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mappi
             records[target] = record
     with resend_of(hands.settings) as mails:
         lookup = look_up(mails, list(records.values()))
-    for target in records:
+    for target, record in records.items():
         evidence = lookup.found.get(UUID(target))
-        words[target] = _recorded(hands, UUID(target), evidence, order) if evidence else _left_open(lookup)
+        words[target] = (
+            _recorded(hands, UUID(target), evidence, order) if evidence else _left_open(lookup, record)
+        )
     return words
 
 
@@ -156,7 +158,12 @@ def _recorded(hands: Hands, delivery: UUID, evidence: Evidence, order: Order) ->
     return _words(made)
 
 
-def _left_open(lookup: Lookup) -> str:
+def _left_open(lookup: Lookup, record: DeliveryRecord) -> str:
+    if lookup.complete and went_out_as_another(record.delivery.reason):
+        return (
+            f"refused: a mail went out under its key, and is none of the {lookup.searched:,} mails that Resend shows. "
+            "Look on Resend's pages, then say --sent"
+        )
     if lookup.complete:
         return (
             f"refused: none of the {lookup.searched:,} mails that Resend shows from then on is its; most likely it was "

@@ -41,8 +41,9 @@ def _uncertain(scene: Scene, deliveries: DeliveriesView) -> Iterator[Finding]:
             kind="delivery-uncertain",
             harm=Harm.LOST,
             title=f"{many(deliveries.uncertain, 'mail')} may or may not have gone out",
-            cause="The provider gave no definite answer before the idempotency key ran out. Sending again could mail "
-            "twice, so nothing is sent until somebody has looked.",
+            cause="The provider gave no definite answer before the idempotency key ran out, or has sent another mail "
+            "under it, as after a restored backup. Sending again could mail twice, so nothing is sent until somebody "
+            "has looked.",
             evidence=_details(witnesses),
             subjects=ids,
             count=deliveries.uncertain,

@@ -1,4 +1,4 @@
-"""Drills 14 and 17 to 19 with loops that send through a provider, which refuses until that is mended."""
+"""Drills 17 to 19 with loops that send through a provider, which refuses until that is mended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from fixionmail.ops.views.findings import Finding, Harm
 from fixionmail.settings import Settings
 from tests.commands import until
 from tests.drills.conftest import Deployment
-from tests.standins.faults import Fault
 from tests.standins.resend import ResendStandIn
 
 KEY = "re_g00d"
@@ -133,21 +132,3 @@ def test_19_one_bad_address_is_named_in_the_providers_words_and_its_subscriber_s
     assert sender.cure(seen, "suppress") == {"ok": 1}
     assert sender.world.value("select status from users where email = %s", address) == "suppressed"
     assert "address-rejected" not in sender.findings()
-
-
-def test_14_a_mail_that_went_out_unheard_of_is_found_at_the_provider_and_recorded(
-    sender: Deployment, provider: ResendStandIn
-) -> None:
-    (member,) = due(sender, 1)
-    provider.faults.add(Fault.LOST_REPLY, match="POST", times=None)
-    with hosting(sender.settings):
-        until(lambda: sender.world.column("select state from mail_batches") == ["ambiguous"], "the loss", 30)
-    provider.faults.clear()
-    sender.world.change("update mail_batches set first_used_at = first_used_at - interval '24 hours'")
-    sender.world.tick()
-    seen = sender.findings()["delivery-uncertain"]
-    assert (seen.drill, seen.harm, seen.subjects) == (14, Harm.LOST, (str(member),))
-    assert sender.cure(seen, "resolve-delivery") == {"ok": 1}
-    assert sender.world.state("scheduled_deliveries", member) == "sent"
-    assert "delivery-uncertain" not in sender.findings()
-    assert len(provider.ledger.mails()) == 1
