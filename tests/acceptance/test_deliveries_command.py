@@ -198,13 +198,18 @@ class TestResolving:
         self, fixionmail: Fixionmail, world: World
     ) -> None:
         with ResendStandIn() as resend, Resend(api_key=resend.api_key, url=resend.url) as client:
-            (went_out,) = world.deliveries()
-            resend.faults.add(Fault.LOST_REPLY, match="POST")
             sender = Sender(address="stories@example.com", base_url="https://example.com")
-            Post(line=world.line, mailer=client, sender=sender, holder="hand").send_due(seconds=20)
-            world.change("update mail_batches set due_at = due_at - interval '1 day'")
-            world.tick()
-            (nowhere,) = uncertain(world)
+            post = Post(line=world.line, mailer=client, sender=sender, holder="hand")
+            made = []
+            for fault in (Fault.LOST_REPLY, Fault.LOST_REQUEST):
+                made += world.deliveries()
+                resend.faults.add(fault, match="POST")
+                post.send_due(seconds=20)
+                world.change(
+                    "update mail_batches set due_at = due_at - interval '1 day' where settled_at is null"
+                )
+                world.tick()
+            went_out, nowhere = made
             resolve = ("deliveries", "resolve", went_out, nowhere, "--from-provider", *WHY, "--yes", "--json")
             ended = fixionmail(*resolve, RESEND_API_KEY=resend.api_key, RESEND_API_URL=resend.url)
             mail = resend.ledger.mails()[0].id
