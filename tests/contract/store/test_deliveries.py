@@ -720,29 +720,31 @@ class TestDuplicates:
         finally:
             world.change(statement, True)
 
-    def test_two_mails_for_one_subscriber_and_date_are_found(self, world: World) -> None:
+    @pytest.mark.parametrize("scan", [False, True], ids=["at a look", "counting all"])
+    def test_two_mails_for_one_subscriber_and_date_are_found(self, world: World, scan: bool) -> None:
         _, (first, second) = world.sent(2)
         owner = world.row("scheduled_deliveries", first)["user_id"]
         _, away, back = CONSTRAINTS[1]
         world.change(away)
         try:
             world.change("update scheduled_deliveries set user_id = %s where id = %s", owner, second)
-            finding, _ = world.store.deliveries.duplicates(since=TODAY)[::-1]
+            finding, _ = world.store.deliveries.duplicates(since=TODAY, scan=scan)[::-1]
             assert (finding.kind, finding.subject) == ("same_date", str(owner))
             assert set(finding.delivery_ids) == {first, second}
             assert finding.detail == f"{TODAY}, accepted 2 times"
-            assert self.found(world, since=TODAY + timedelta(days=1)) == [
+            assert self.found(world, since=TODAY + timedelta(days=1), scan=scan) == [
                 ("constraint", "one_daily_delivery", "missing")
             ]
             be(world, second, "missed")
-            assert [kind for kind, _, _ in self.found(world)] == ["constraint"]
+            assert [kind for kind, _, _ in self.found(world, scan=scan)] == ["constraint"]
         finally:
             world.change("delete from mail_batch_items")
             world.change("delete from scheduled_deliveries")
             world.change(back)
 
+    @pytest.mark.parametrize("scan", [False, True], ids=["at a look", "counting all"])
     @pytest.mark.parametrize("days_ago", [0, 9999], ids=["of late", "of all that was ever sent"])
-    def test_one_story_mailed_twice_is_found(self, world: World, days_ago: int) -> None:
+    def test_one_story_mailed_twice_is_found(self, world: World, days_ago: int, scan: bool) -> None:
         _, (first, second, _) = world.sent(3)
         story = world.row("scheduled_deliveries", first)["story_id"]
         since = TODAY - timedelta(days=days_ago)
@@ -751,10 +753,11 @@ class TestDuplicates:
         try:
             world.change("update scheduled_deliveries set story_id = %s where id = %s", story, second)
             twice = ("same_story", str(story), "one story, accepted 2 times")
-            assert [found for found in self.found(world, since=since) if found[0] == "same_story"] == [twice]
-            assert "same_story" not in str(self.found(world, since=TODAY + timedelta(days=1)))
+            found = self.found(world, since=since, scan=scan)
+            assert [each for each in found if each[0] == "same_story"] == [twice]
+            assert "same_story" not in str(self.found(world, since=TODAY + timedelta(days=1), scan=scan))
             be(world, second, "missed")
-            assert "same_story" not in str(self.found(world, since=since))
+            assert "same_story" not in str(self.found(world, since=since, scan=scan))
         finally:
             world.change("delete from mail_batch_items")
             world.change("delete from scheduled_deliveries")
