@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import socket
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 from rq.suspension import suspend
 
@@ -28,6 +31,7 @@ def rung(deployment: Deployment, count: int = 1) -> list[str]:
     """Story jobs that wait in both, since a while."""
     jobs = deployment.world.jobs(count)
     deployment.ring(jobs)
+    deployment.world.change("update leases set expires_at = now()")  # whoever planned them has gone
     deployment.world.change(
         "update story_jobs set created_at = created_at - interval '5 minutes', local_date = current_date"
     )
@@ -57,33 +61,48 @@ def test_drill_6_a_queue_without_a_worker_is_named_until_one_has_started(
         until(lambda: "queue-unserved" not in deployment.findings(), "a worker")
 
 
-def worker(deployment: Deployment, home: Path, **settings: str) -> AbstractContextManager[object]:
+def worker(
+    deployment: Deployment, home: Path, **settings: str
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    return loop(deployment, home, "worker", **settings)
+
+
+def loop(
+    deployment: Deployment, home: Path, kind: str, **settings: str
+) -> AbstractContextManager[subprocess.Popen[str]]:
+    """A process of ours that looks for work every second."""
     assert deployment.settings.database_url is not None
     return commands.running(
         home,
         "run",
-        "worker",
+        kind,
         REDIS_URL=deployment.redis_url,
         DATABASE_URL=deployment.settings.database_url.get_secret_value(),
+        CHECK_INTERVAL_SECONDS="1",
         **settings,
     )
 
 
-class TestDrill7:
-    def test_a_claim_that_nobody_renews_is_named_with_its_holder_and_taken_back(
-        self, deployment: Deployment
-    ) -> None:
-        world = deployment.world
-        job = world.job()
-        world.claimed(job, "worker@mill:77:abc")
-        world.lapse(job)
-        finding = deployment.findings()["job-lease-lapsed"]
-        assert (finding.drill, finding.subjects) == (7, (str(job),))
-        assert "worker@mill:77:abc held it, attempt 1, step claimed, lapsed" in finding.evidence[0]
-        assert finding.cures[0].automatic
-        world.tick()
-        assert "job-lease-lapsed" not in deployment.findings()
-        assert world.state("story_jobs", job) == "pending"
+def test_drill_7_a_story_whose_worker_was_killed_is_named_with_its_holder_and_written_by_another_one(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    (bell,) = rung(deployment)
+    job = UUID(bell.removeprefix("story-"))
+    with worker(deployment, tmp_path, FIXIONMAIL_FAULT="kill after claim_story_job_v2") as killed:
+        assert killed.wait(60) == -signal.SIGKILL
+    assert "job-lease-lapsed" not in deployment.findings(), "its lease holds"
+    deployment.world.lapse(job)
+    finding = deployment.findings()["job-lease-lapsed"]
+    assert (finding.drill, finding.subjects) == (7, (str(job),))
+    assert f"{job}: {socket.gethostname()}-" in finding.evidence[0]
+    assert " held it, attempt 1, step claimed, lapsed " in finding.evidence[0]
+    assert finding.cures[0].automatic
+    deployment.pass_redis_time(91)
+    with worker(deployment, tmp_path), loop(deployment, tmp_path, "delivery"):
+        until(lambda: "job-lease-lapsed" not in deployment.findings(), "the tick of the delivery loop")
+        with loop(deployment, tmp_path, "scheduler"):
+            until(lambda: deployment.world.state("story_jobs", job) == "completed", "the story")
+    assert deployment.world.row("story_jobs", job)["attempt"] == 2
 
 
 class TestDrill11:
@@ -102,17 +121,6 @@ class TestDrill11:
     def test_whoever_starts_one_cures_it(self, deployment: Deployment) -> None:
         with ticking(deployment, "scheduler"):
             until(lambda: "no-scheduler" not in deployment.findings(), "a scheduler")
-
-    def test_a_leader_that_hangs_in_its_tick_is_named(self, deployment: Deployment) -> None:
-        info = {
-            "next_tick_at": (datetime.now(UTC) - timedelta(minutes=5)).isoformat(),
-            "pid": 7,
-            "host": "mill",
-        }
-        deployment.world.store.leases.acquire(name="delivery", holder="d", ttl_seconds=30, info=info)
-        finding = deployment.findings()["loop-stalled"]
-        assert finding.evidence[0] == "d, pid 7 on mill"
-        assert finding.cures[0].action == "restart-process"
 
 
 class ticking:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from fixionmail.ops import machine
@@ -61,3 +64,21 @@ def test_12_the_copy_that_stands_by_is_stopped_by_the_cure_and_the_other_leads_o
     assert supervised.cure(standby, "stop-process") == {"asked": 1}
     until(lambda: "loop-standby" not in seen(supervised), "the end of the copy")
     assert "no-scheduler" not in seen(supervised)
+
+
+def test_11_a_scheduler_that_is_frozen_is_replaced_by_the_cure(supervised: Deployment) -> None:
+    assert supervised.cure(found(supervised, "no-scheduler"), "start-process") == {"asked": 1}
+    until(lambda: "no-scheduler" not in seen(supervised), "a scheduler")
+    (frozen,) = supervised.world.column("select pid from heartbeats where kind = 'scheduler'")
+    os.kill(frozen, signal.SIGSTOP)
+    supervised.world.change("update leases set expires_at = expires_at - interval '31 seconds'")
+    until(lambda: restart_of(found(supervised, "no-scheduler")), "what hangs to be known", 20)
+    finding = found(supervised, "no-scheduler")
+    assert restart_of(finding) == ("scheduler-1",)
+    assert supervised.cure(finding, "restart-process") == {"asked": 1}
+    until(lambda: "no-scheduler" not in seen(supervised), "another one")
+    assert frozen not in psutil.pids()
+
+
+def restart_of(finding: Finding) -> tuple[str, ...]:
+    return next((cure.targets for cure in finding.cures if cure.action == "restart-process"), ())

@@ -9,6 +9,8 @@ from fixionmail.ops.views.database import LoopView, ProcessView, SwitchView
 from fixionmail.ops.views.findings import Cure, Finding, Harm
 
 _PAUSED_BY_SETTING = "SCHEDULER_PAUSED"
+_START_SECONDS = 10.0
+"""A loop that could lead has its lease by then."""
 _WORK = {"scheduler": "no story is planned and nobody rings for jobs", "delivery": "no mail goes out"}
 
 
@@ -42,16 +44,30 @@ def _leaderless(scene: Scene, loop: LoopView) -> Finding:
         subjects=(loop.name,),
         count=waiting or 1,
         since=loop.last_tick_at,
-        cures=(
-            *takes_over,
-            Cure(
-                label="start one",
-                action="start-process",
-                targets=(loop.name,),
-                command=f"fixionmail processes start {loop.name}",
-            ),
-        ),
+        cures=(*takes_over, _start(scene, loop.name)),
         drill=11,
+    )
+
+
+def _start(scene: Scene, kind: str) -> Cure:
+    """Another one; where one runs here that leads nothing, it hangs, and there will be no other beside it."""
+    hanging = tuple(
+        process.name
+        for process in (scene.machine.processes if scene.machine else ())
+        if process.kind == kind and process.state == "running" and (process.uptime or 0) > _START_SECONDS
+    )
+    if hanging:
+        return Cure(
+            label="restart it: it runs and hangs",
+            action="restart-process",
+            targets=hanging,
+            command=f"fixionmail processes restart {' '.join(hanging)}",
+        )
+    return Cure(
+        label="start one",
+        action="start-process",
+        targets=(kind,),
+        command=f"fixionmail processes start {kind}",
     )
 
 
