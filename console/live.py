@@ -71,6 +71,8 @@ class LiveDeck:
         self._observer = observer
         self._open_changes = open_changes
         self._changes: Changes | None = None
+        self._here: checks.Machine | None = None
+        """This machine, at the last look."""
         self._home = home
         self._fleet = Fleet(home)
         self._history = History(home, observer.target)
@@ -86,13 +88,15 @@ class LiveDeck:
 
     def look(self) -> Snapshot:
         """One Redis command and one database call."""
-        snapshot = self._observer.look()
+        snapshot, self._here = self._observer.look(), self._machine()
+        if self._here is not None:
+            snapshot = machine.corrected(snapshot, self._here)
         self._history.record(snapshot)
         return snapshot
 
     def findings(self, snapshot: Snapshot, previous: Snapshot | None) -> tuple[Finding, ...]:
         """What the checks find, by an earlier look and by this machine where it is the deployment's."""
-        return checks.find(snapshot, self._look_before(snapshot), self._machine())
+        return checks.find(snapshot, self._look_before(snapshot), self._here)
 
     def _look_before(self, snapshot: Snapshot) -> Snapshot | None:
         """The youngest look that is old enough to tell what does not move, or else the oldest there is."""
