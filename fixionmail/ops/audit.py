@@ -17,6 +17,7 @@ from fixionmail.ops.audit_findings import Oddities
 from fixionmail.ops.connection import RedisReader, load_script
 from fixionmail.ops.reading import text_of
 from fixionmail.ops.rows import STATES
+from fixionmail.ops.scanning import scan
 from fixionmail.ops.views.findings import Finding
 from fixionmail.ops.walking import Source, sources, step_script, steps
 
@@ -179,17 +180,13 @@ class _Audit:
             yield self._step(f"reading the {place.state} jobs of {place.name}")
 
     def _read_records(self) -> Iterator[AuditStep]:
-        cursor = b"0"
-        while True:
-            cursor, seen, queued, confirmed, lost = self._reader.run(_RECORDS, (cursor,))
+        for seen, (queued, confirmed, lost) in scan(self._reader, _RECORDS):
             self._queued.update(queued)
             for at in range(0, len(confirmed), 2):
                 self._confirmed[confirmed[at]] += confirmed[at + 1]
             self._lost += [job_id for job_id, _, _ in lost]
             self._done += seen
             yield self._step("reading the records of all jobs")
-            if cursor == b"0":
-                return
 
     def _compare_registries(self, places: Sequence[Source]) -> Iterator[AuditStep]:
         """Look at each entry; only done where the count of records that say they are here differs."""

@@ -1,11 +1,9 @@
--- One step through all records of jobs.
--- ARGV: prefix, cursor of the server's scan.
--- Returns: cursor, keys seen, ids whose record says queued, counts of (status, queue) found where they say they are,
--- and records that are nowhere: (id, status, queue).
-local BUDGET_SECONDS, PART = 0.004, 100
+-- The records of jobs in one part of a scan of all keys.
+-- ARGV: prefix, cursor of the server's scan, keys of a part.
+-- Returns: cursor, microseconds it took, and: ids whose record says queued, counts of (status, queue) found where they
+-- say they are, and records that are nowhere: (id, status, queue).
 local clock = os and os.clock or function() return 0 end -- the server's own TIME stands still in a script
-local SEEN_LIMIT = os and 5000 or 500
-local began, cursor, seen = clock(), ARGV[2], 0
+local began = clock()
 local start = prefix .. ':job:'
 local queued, confirmed, lost = {}, {}, {}
 
@@ -28,16 +26,12 @@ local function visit(key)
   end
 end
 
-repeat
-  local found = redis.call('SCAN', cursor, 'MATCH', start .. '*', 'COUNT', PART)
-  cursor = found[1]
-  for _, key in ipairs(found[2]) do visit(key) end
-  seen = seen + PART
-until cursor == '0' or seen >= SEEN_LIMIT or clock() - began > BUDGET_SECONDS
+local found = redis.call('SCAN', ARGV[2], 'MATCH', start .. '*', 'COUNT', ARGV[3])
+for _, key in ipairs(found[2]) do visit(key) end
 
 local counts = {}
 for place, count in pairs(confirmed) do
   counts[#counts + 1] = place
   counts[#counts + 1] = count
 end
-return {cursor, seen, queued, counts, lost}
+return {found[1], math.floor((clock() - began) * 1000000), {queued, counts, lost}}
