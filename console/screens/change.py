@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
@@ -50,6 +50,8 @@ class ChangeScreen(ModalScreen[bool]):
     BINDINGS: ClassVar[list[Any]] = [
         Binding("escape", "leave", "leave", show=False),
         Binding("enter", "go_on", "go on", show=False),
+        Binding("up", "scroll(-1)", show=False),
+        Binding("down", "scroll(1)", show=False),
     ]
 
     def __init__(self, action: str, targets: tuple[str, ...], words: str = "") -> None:
@@ -66,7 +68,8 @@ class ChangeScreen(ModalScreen[bool]):
         """The preview, the lines to fill in, and the keys."""
         with Vertical(classes="dialog change") as box:
             box.border_title = Content(_title(self.title_words))
-            yield Static("", id="change-text", markup=False)
+            with VerticalScroll(id="change-body", can_focus=False):
+                yield Static("", id="change-text", markup=False)
             yield Line(id="change-detail", compact=True, classes="-hidden")
             yield Line(id="change-name", compact=True, classes="-hidden")
             words = "why (goes into the audit log), may stay empty"
@@ -101,6 +104,7 @@ class ChangeScreen(ModalScreen[bool]):
             self.phase = Phase.ASKING
             self._open_line("#change-reason")
             if self.name_needed:
+                self.query_one(".dialog").add_class("-named")
                 self._open_line("#change-name", f"type {safe(self.name_needed)} to go on")
         self._draw()
 
@@ -135,6 +139,10 @@ class ChangeScreen(ModalScreen[bool]):
                 self._run()
             else:
                 self.dismiss(self.begun)
+
+    def action_scroll(self, by: int) -> None:
+        """Read what there is no room for."""
+        self.query_one("#change-body").scroll_relative(y=by * 3, animate=False)
 
     def action_leave(self) -> None:
         """Close without doing it; stop what runs."""
@@ -198,6 +206,8 @@ class ChangeScreen(ModalScreen[bool]):
             return
         self.query_one("#change-text", Static).update(self._text())
         self.query_one("#change-keys", Static).update(self._keys())
+        if self.words or self.progress is not None:  # what is new stands at the end
+            self.query_one("#change-body").scroll_end(animate=False)
 
     def _text(self) -> Content:
         if self.preview is None and self.phase is Phase.LOOKING:
@@ -210,7 +220,7 @@ class ChangeScreen(ModalScreen[bool]):
             parts += ["", Content.styled("Beginning …", QUIET_STYLE)]
         if self.words:
             parts += ["", Content.assemble((f"{WARN} ", WARN_STYLE), plain(self.words))]
-        return Content("\n").join(parts)
+        return Content("\n").join(parts[1:] if parts[:1] == [""] else parts)
 
     def _preview_lines(self) -> list[Content | str]:
         preview = self.preview

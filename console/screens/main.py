@@ -241,8 +241,7 @@ class MainScreen(Answers, Screen[None]):
 
     def _do_why(self) -> None:
         if self.findings:
-            finding = self.query_one(Stuck).chosen_finding() if self.place == "stuck" else None
-            self.app.push_screen(FindingScreen(finding or self.findings[0]))
+            self.app.push_screen(FindingScreen(self.view.chosen_finding() or self.findings[0]))
         else:
             console_of(self).notify_text("Nothing is wrong.")
 

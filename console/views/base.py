@@ -7,6 +7,7 @@ from textual.widgets import Input
 
 from console.commands import Command
 from console.widgets.table import Table
+from fixionmail.ops.views.findings import Finding
 
 
 class View(Vertical):
@@ -46,6 +47,10 @@ class View(Vertical):
     def targets(self, action: str) -> tuple[str, ...]:
         """What an action is meant for: the marked rows, or else the chosen one."""
         return ()
+
+    def chosen_finding(self) -> Finding | None:
+        """The trouble that is chosen here, where troubles are listed."""
+        return None
 
     def copied(self) -> str:
         """The id of what is chosen."""

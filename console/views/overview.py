@@ -27,7 +27,7 @@ from console.widgets.heading import Heading
 from console.widgets.leaders import Leaders
 from console.widgets.queues import columns, queue_rows
 from console.widgets.table import Table
-from console.widgets.workers import COMPACT_COLUMNS, compact_rows
+from console.widgets.workers import COMPACT_COLUMNS, compact_rows, living
 from fixionmail.ops.history import Curve
 from fixionmail.ops.views.database import FunnelView, LoopView
 from fixionmail.ops.views.findings import Finding
@@ -154,7 +154,7 @@ class Overview(View):
         table.rows = compact_rows(workers)
         table.set_empty(self.crew.nothing("No worker runs."))
         busy = sum(len(worker.executions) for worker in workers)
-        note = f"{len(workers)} with {whole(busy)} jobs in hand" if workers else ""
+        note = f"{len(living(workers))} with {whole(busy)} jobs in hand" if workers else ""
         self.query_one("#head-workers", Heading).tell(self.crew, note)
 
     def watch_loops(self) -> None:
@@ -193,13 +193,16 @@ class Overview(View):
         closed = any(queue.paused and queue.name == chosen for queue in self.queues.value or ())
         return "resume-queue" if closed and command.action == "pause-queue" else command.action
 
+    def chosen_finding(self) -> Finding | None:
+        """The trouble that is gone to in the strip."""
+        strip = self.query_one(AttentionStrip)
+        chosen = (finding for finding in self.findings if finding.key == strip.key)
+        return next(chosen, None) if strip.has_focus else None
+
     def copied(self) -> str:
         """The chosen trouble's subject, or the chosen queue."""
-        strip = self.query_one(AttentionStrip)
-        if strip.has_focus and self.findings:
-            chosen = next((f for f in self.findings if f.key == strip.key), self.findings[0])
-            return ",".join(chosen.subjects)
-        return self.query_one("#queues", Table).key
+        finding = self.chosen_finding()
+        return ",".join(finding.subjects) if finding else self.query_one("#queues", Table).key
 
 
 def _totals(queues: tuple[QueueView, ...]) -> Content:

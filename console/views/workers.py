@@ -17,7 +17,7 @@ from console.text import safe
 from console.views.base import View
 from console.widgets.heading import Heading
 from console.widgets.table import Table
-from console.widgets.workers import COLUMNS, RUN_COLUMNS, run_rows, worker_rows
+from console.widgets.workers import COLUMNS, RUN_COLUMNS, living, run_rows, worker_rows
 from fixionmail.ops.views.redis import WorkerView
 
 
@@ -40,7 +40,7 @@ class Workers(View):
         table = self.query_one("#workers", Table)
         table.rows = worker_rows(workers)
         table.set_empty(self.crew.nothing("No worker runs. In Processes, S starts one."))
-        slots = sum(worker.slots for worker in workers)
+        slots = sum(worker.slots for worker in living(workers))
         busy = sum(len(worker.executions) for worker in workers)
         note = f"{whole(busy)} of {whole(slots)} slots are busy" if workers else ""
         self.query_one("#head-all-workers", Heading).tell(self.crew, note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -12,6 +13,9 @@ from console.marks import ACCENT_STYLE, QUIET_STYLE, harm_style
 from console.text import block, plain, safe
 from fixionmail.ops.views.findings import Cure, Finding
 
+_NO_COMMAND = re.compile(r"https?://|[A-Z][A-Z_]+(?:=|$)")
+"""A place to look at, or a setting."""
+
 
 def cure_lines(cures: Sequence[Cure], keys: Sequence[str]) -> list[Content]:
     """A line for each cure: its key, the command to type, or what happens by itself."""
@@ -21,7 +25,8 @@ def cure_lines(cures: Sequence[Cure], keys: Sequence[str]) -> list[Content]:
         key = next(free, "") if cure.action else ""
         words = Content.assemble((f"{key:>3}  ", f"bold {ACCENT_STYLE}"), plain(cure.label))
         if cure.command:
-            words = Content.assemble(words, ("  $ ", QUIET_STYLE), plain(cure.command, "$calm"))
+            prompt = "" if _NO_COMMAND.match(cure.command) else "$ "
+            words = Content.assemble(words, (f"  {prompt}", QUIET_STYLE), plain(cure.command, "$calm"))
         if cure.automatic:
             words = Content.assemble(words, (f"  by itself: {safe(cure.automatic)}", QUIET_STYLE))
         lines.append(words)

@@ -58,6 +58,11 @@ def ordered(workers: Sequence[WorkerView]) -> list[WorkerView]:
     return sorted(workers, key=lambda worker: (_ORDER.index(worker.health), worker.name))
 
 
+def living(workers: Sequence[WorkerView]) -> list[WorkerView]:
+    """Those that are not dead."""
+    return [worker for worker in workers if worker.health is not WorkerHealth.DEAD]
+
+
 def compact_rows(workers: Sequence[WorkerView]) -> tuple[Row, ...]:
     """Health, name and load."""
     return tuple(

@@ -39,7 +39,7 @@ class ProcessLook:
     Attributes:
         state: running, starting, stopping, backing off, crash-looping, stopped, or failed: it shall run, does not,
             and nobody supervises it.
-        since: when it came into this state.
+        since: when it came into this state; None when nobody saw that.
         uptime: seconds it has lived; None when it does not.
         cpu: percent of one core since the last look, at the first one over its life.
         rss: bytes of memory.
@@ -260,7 +260,7 @@ class Fleet:
             name=name,
             kind=record.kind,
             state=state,
-            since=_wall_clock(record.since),
+            since=_wall_clock(record.since) if state == record.state else None,
             restarts=record.restarts,
             last_end=record.last_end,
             note="" if supervised or state == STOPPED else UNSUPERVISED,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from textual import events
@@ -329,6 +329,29 @@ def test_the_keys_stay_on_a_small_screen_however_long_the_preview_is() -> None:
         assert "do it" in stage.screen_text()
 
     play(scene, Many(now=lambda: NOON, step_seconds=0.0), size=SMALL)
+
+
+def test_what_has_no_room_in_a_small_preview_is_read_by_the_arrow_keys_while_the_keys_stay() -> None:
+    class Wordy(CannedDeck):
+        def preview(self, action: str, targets: tuple[str, ...], detail: str = "") -> Preview:
+            warnings = tuple(f"warning {number}: {'what it may do again ' * 5}" for number in range(6))
+            return replace(super().preview(action, targets), warnings=warnings, destructive=True)
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("G")
+        assert "do it" in stage.screen_text()
+        assert "production to go on" in stage.screen_text()
+        assert "warning 5" not in stage.screen_text()
+        await stage.press("down", "down", "down", "down")
+        assert "warning 5" in stage.screen_text()
+        assert "do it" in stage.screen_text()
+        await stage.type("production")
+        await stage.press("enter")
+        assert "done 1" in stage.screen_text()
+        assert "close" in stage.screen_text()
+
+    deck = Wordy(now=lambda: NOON, step_seconds=0.0, remote=True)
+    play(scene, deck, size=SMALL)
 
 
 def test_ids_that_came_to_another_end_are_named() -> None:

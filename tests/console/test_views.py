@@ -14,6 +14,7 @@ from console.canned import CannedDeck
 from console.commands import VIEWS
 from console.feed import CheckRow
 from console.screens.delivery import DeliveryScreen
+from console.screens.finding import FindingScreen
 from console.screens.job import JobScreen
 from console.views.health import AGAIN_SECONDS, Health
 from console.views.jobs import STATES, Jobs
@@ -477,6 +478,20 @@ def test_a_section_that_is_not_there_by_design_says_so_without_alarm() -> None:
         assert stage.app.main.query_one("#head-funnel", Heading).note.plain == "No database is set."
 
     play(scene, RedisOnly(now=lambda: NOON, step_seconds=0.0))
+
+
+def test_w_says_why_of_the_trouble_that_was_gone_to() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("w")
+        assert "may or may not have gone out" in stage.screen_text()
+        await stage.press("escape")
+        stage.app.main.query_one(AttentionStrip).focus()
+        await stage.press("down", "w")
+        box = stage.app.screen
+        assert isinstance(box, FindingScreen)
+        assert box.finding == stage.app.findings[1]
+
+    play(scene)
 
 
 def test_help_lists_the_commands_of_the_view_from_the_one_table() -> None:

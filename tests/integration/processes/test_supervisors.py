@@ -158,6 +158,14 @@ class TestAfterAKill:
         look = seen(fleet, "worker-1")
         assert (look.pid, look.state, look.note) == (pid, "running", UNSUPERVISED)
 
+    def test_when_one_died_that_nobody_supervised_is_not_known(self, home: Path) -> None:
+        fleet = fleet_of(home)
+        fleet.start("worker")
+        pid = pid_of(fleet, "worker-1")
+        kill_supervisor(fleet)
+        os.kill(pid, signal.SIGKILL)
+        assert seen_as(fleet, "worker-1", "failed").since is None
+
     def test_the_next_one_adopts_what_runs_and_starts_it_again_when_it_dies(self, home: Path) -> None:
         fleet = fleet_of(home)
         fleet.start("worker")
