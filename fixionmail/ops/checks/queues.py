@@ -14,7 +14,7 @@ from fixionmail.ops.checks.scene import (
     many,
 )
 from fixionmail.ops.views.findings import Cure, Finding, Harm
-from fixionmail.ops.views.redis import QueueView
+from fixionmail.ops.views.redis import QueueView, WorkerHealth
 
 
 def check(scene: Scene) -> Iterator[Finding]:
@@ -48,7 +48,8 @@ def _paused(scene: Scene, queue: QueueView) -> Iterator[Finding]:
 
 
 def _unserved(scene: Scene, queue: QueueView) -> Iterator[Finding]:
-    gone = sum(queue.name in worker.queues and scene.is_gone(worker) for worker in scene.workers)
+    counted = (worker for worker in scene.workers if worker.health is not WorkerHealth.DEAD)
+    gone = sum(queue.name in worker.queues and scene.is_gone(worker) for worker in counted)
     needed = scene.ours and scene.mode == "queue" and queue.name in QUEUES and not scene.has_workers()
     if queue.workers > gone or not (queue.waiting or needed):
         return

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fixionmail.ops.checks import Machine
+from fixionmail.ops.checks import Machine, find
 from fixionmail.ops.machine import corrected
 from fixionmail.ops.views.redis import WorkerHealth
 from fixionmail.ops.views.section import Section
@@ -35,3 +35,13 @@ def test_a_worker_that_was_dead_already_is_not_taken_off_its_queues_twice() -> N
 def test_where_redis_does_not_answer_nothing_is_made_up() -> None:
     away = replace(well(), workers=Section(error="away"), queues=Section(error="away"))
     assert corrected(away, GONE) == away
+
+
+def test_queues_that_somebody_else_serves_are_not_said_to_be_served_by_nobody() -> None:
+    seen = well()
+    (worker,) = seen.workers.value or ()
+    queues = tuple(replace(queue, waiting=1, workers=2) for queue in seen.queues.value or ())
+    other = replace(worker, name="v", pid=8)
+    both = replace(seen, workers=replace(seen.workers, value=(worker, other)), queues=Section(value=queues))
+    for look in (both, corrected(both, GONE)):
+        assert "queue-unserved" not in {finding.kind for finding in find(look, machine=GONE)}
