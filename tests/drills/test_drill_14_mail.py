@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 from fixionmail.ops.views.findings import Cure, Finding, Harm
-from fixionmail.schedule import occurrences
 from tests.commands import until
-from tests.contract.store.world import new_subscriber
 from tests.drills.conftest import Deployment, operated_with
+from tests.drills.databases import restored, subscribe
 from tests.faults.deployment import Deployment as Processes
-from tests.faults.deployment import deployment as processes_of
-from tests.postgres import PostgresServer, url_of
+from tests.postgres import PostgresServer
 from tests.standins.faults import Fault
 
 
@@ -32,8 +26,8 @@ def killed_in_its_request(processes: Processes, fault: Fault) -> UUID:
 
 
 def found(deployment: Deployment, kind: str) -> Finding:
-    until(lambda: kind in deployment.findings(), kind, 30)
-    return deployment.findings()[kind]
+    finding: Finding = until(lambda: deployment.findings().get(kind), kind, 30)
+    return finding
 
 
 def test_a_mail_whose_sender_was_killed_is_named_with_its_batch_until_the_next_one_has_an_answer(
@@ -90,27 +84,10 @@ def test_one_that_the_provider_does_not_know_is_left_to_the_operator_who_records
     assert processes.mails() == {}
 
 
-@contextmanager
-def restored(
-    deployment: Deployment, server: PostgresServer, home: Path
-) -> Iterator[tuple[Processes, Processes]]:
-    """A database and its copy from before anything was planned, each with processes, and one provider."""
-    name = deployment.world.connection.info.dbname
-    deployment.world.store.close()
-    deployment.world.connection.close()
-    url = url_of(server.url, database=name)
-    with (
-        server.database(name) as copy,
-        processes_of(home / "lost", url) as lost,
-        processes_of(home / "copy", copy) as here,
-    ):
-        yield lost, replace(here, provider=lost.provider)
-
-
 def test_a_mail_that_had_gone_out_before_a_backup_was_put_back_is_not_sent_again_but_recorded(
     deployment: Deployment, postgres_server: PostgresServer, tmp_path: Path
 ) -> None:
-    subscribed(deployment)
+    subscribe(deployment)
     with restored(deployment, postgres_server, tmp_path) as (lost, here):
         for processes in (lost, here):
             with processes.run("scheduler"), processes.run("delivery"):
@@ -123,11 +100,3 @@ def test_a_mail_that_had_gone_out_before_a_backup_was_put_back_is_not_sent_again
         assert "delivery-uncertain" not in operated.findings()
         assert here.states() == {"sent": 1}
         assert set(lost.mails().values()) == {1}
-
-
-def subscribed(deployment: Deployment) -> None:
-    """A reader whose story is due."""
-    at = datetime.now(UTC) - timedelta(minutes=1)
-    due = next(occurrences(timezone="UTC", delivery_time=f"{at:%H:%M}", from_date=at.date()))
-    reader = replace(new_subscriber(timezone="UTC"), delivery_time=f"{at:%H:%M}", due=due)
-    deployment.world.store.subscribers.add([reader])

@@ -29,6 +29,9 @@ _CAUSES = {
     "the older one does.",
 }
 
+_NEEDED = {"one_daily_delivery": "no story can be handed in", "users_email_key": "nobody can be added"}
+"""What cannot be done at all without a protection."""
+
 
 def check(scene: Scene) -> Iterator[Finding]:
     """Everything that is wrong with what the database holds."""
@@ -71,12 +74,14 @@ def _second_mails(found: tuple[DuplicateFinding, ...]) -> Iterator[Finding]:
 def _constraints(missing: Sequence[DuplicateFinding]) -> Iterator[Finding]:
     if missing:
         names = tuple(row.subject for row in missing)
+        stopped = [what for name, what in _NEEDED.items() if name in names]
         yield Finding(
             kind="constraint-missing",
-            harm=Harm.RISK,
+            harm=Harm.LATE if stopped else Harm.RISK,
             title=f"{many(len(missing), 'protection')} against second mails gone",
-            cause="Somebody dropped or changed it, or a restore left it out. Until it is back, only the code stands "
-            "between a reader and a second mail.",
+            cause="Somebody dropped or changed it, or a restore left it out. Until it is back, "
+            + (" and ".join(stopped) or "only the code stands between a reader and a second mail")
+            + ".",
             evidence=tuple(f"{row.subject}: {row.detail}" for row in missing),
             subjects=names,
             count=len(missing),

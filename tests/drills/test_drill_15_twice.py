@@ -1,0 +1,103 @@
+"""Drill 15: second mails, from two databases of which one was put back while the other was still in use."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from fixionmail.ops.views.findings import Harm
+from tests.commands import until
+from tests.drills.conftest import Deployment, operated_with
+from tests.drills.databases import load, restored, subscribe
+from tests.faults.deployment import Deployment as Processes
+from tests.postgres import PostgresServer
+
+READERS = 6
+
+
+def the_day_goes_by(processes: Processes) -> None:
+    """Stories are written, and mailed in batches, whose keys are those of one database only."""
+    with processes.run("scheduler"):
+        written = "select count(*) from scheduled_deliveries"
+        until(lambda: processes.world.value(written) == READERS, "the stories", 30)
+    processes.world.slow_backlog()
+    with processes.run("delivery"):
+        until(lambda: processes.states().keys() <= {"sent", "uncertain"}, "the mail", 30)
+
+
+def test_who_was_mailed_from_both_is_named_once_they_are_merged_and_the_first_of_each_is_kept(
+    deployment: Deployment, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    subscribe(deployment, READERS)
+    with restored(deployment, postgres_server, tmp_path) as (lost, here):
+        the_day_goes_by(lost)
+        the_day_goes_by(here)
+        twice = {address for (address, _), mails in lost.mails().items() if mails == 2}
+        assert twice
+
+        operated = operated_with(deployment, lost)
+        assert "one_daily_delivery" in load(here.database_url, lost.database_url, "scheduled_deliveries")
+        assert not {"duplicate-date", "constraint-missing"} & operated.findings().keys()
+
+        operated.world.change("drop index one_daily_delivery")
+        assert load(here.database_url, lost.database_url, "scheduled_deliveries") == ""
+        found = operated.findings()
+        assert (found["duplicate-date"].drill, found["duplicate-date"].harm) == (15, Harm.TWICE)
+        mailed = operated.world.column(
+            "select id::text from users where email = any(%s) order by 1", list(twice)
+        )
+        assert sorted(found["duplicate-date"].subjects) == mailed
+        assert found["constraint-missing"].subjects == ("one_daily_delivery",)
+
+        kept = lost.world.column("select provider_id from scheduled_deliveries where sent_at is not null")
+        assert operated.cure(found["duplicate-date"], "repair-duplicates") == {"ok": READERS + 1}
+        assert not {"duplicate-date", "constraint-missing"} & operated.findings().keys()
+        assert len(operated.world.audit("delivery set aside")) == READERS
+        left = lost.world.column("select provider_id from scheduled_deliveries")
+        assert len(left) == READERS
+        assert set(left) <= set(kept)
+
+
+@pytest.mark.slow
+def test_without_the_protections_our_own_loops_mail_nobody_twice_all_the_same(
+    operated: Deployment, processes: Processes
+) -> None:
+    """They are the last of several lines: leases, fences and locks keep second mails away as well."""
+    for index in ("one_daily_job", "one_live_batch", "mail_batches_key"):
+        operated.world.change(f"drop index {index}")
+    operated.world.change("alter table scheduled_deliveries drop constraint unique_story_delivery")
+    operated.world.change("alter table stories drop constraint stories_job_id_key")
+    processes.add_readers(10)
+    with ExitStack() as stack:
+        for kind in ("scheduler", "delivery") * 2:
+            stack.enter_context(processes.run(kind))
+        until(lambda: len(processes.mails()) == 10, "all mail")
+        processes.settle()
+    processes.assert_one_mail_each(10)
+    finding = operated.findings()["constraint-missing"]
+    assert (finding.harm, finding.count) == (Harm.RISK, 5)
+    assert operated.cure(finding, "repair-duplicates") == {"ok": 5}
+    assert "constraint-missing" not in operated.findings()
+
+
+@pytest.mark.slow
+def test_without_the_one_that_they_rest_on_no_story_is_handed_in_until_it_is_put_back(
+    operated: Deployment, processes: Processes
+) -> None:
+    operated.world.change("drop index one_daily_delivery")
+    processes.add_readers(1)
+    with processes.run("scheduler"), processes.run("delivery"):
+        until(
+            lambda: operated.world.column("select error from story_jobs where attempt = 1"), "an attempt", 30
+        )
+        finding = operated.findings()["constraint-missing"]
+        assert finding.harm is Harm.LATE
+        assert "no story can be handed in" in finding.cause
+        assert operated.cure(finding, "repair-duplicates") == {"ok": 1}
+        until(lambda: operated.world.value("select state from story_jobs") == "pending", "the end of it", 30)
+        processes.pass_time(hours=0.5)
+        until(lambda: len(processes.mails()) == 1, "the mail", 30)
+    processes.assert_one_mail_each(1)
+    assert "constraint-missing" not in operated.findings()
