@@ -21,7 +21,9 @@ from fixionmail.ops.connection import RedisReader, load_script
 
 _AHEAD = load_script("scan_ahead")
 PART_SECONDS = 0.003
-"""How long a part may hold Redis up, by its own clock, and how long after one the next may leave."""
+"""How long a part holds Redis up, by its own clock, as far as the parts before it tell."""
+PACE_SECONDS = 0.0035
+"""How long after one part the next may leave."""
 FIRST_PART = 500
 """Keys, before it is known how long one takes, or where the server does not say."""
 LEAST_PART, MOST_PART = 50, 2000
@@ -113,12 +115,12 @@ class _Scan:
 
     def _pace(self) -> None:
         time.sleep(max(0.0, self._next_at - time.monotonic()))
-        self._next_at = time.monotonic() + PART_SECONDS
+        self._next_at = time.monotonic() + PACE_SECONDS
 
     def _learn(self, keys: int, read: _Read) -> None:
-        """A part that took long makes the next ones smaller at once; they grow again slowly."""
         self._round_trip = min(self._round_trip or read.round_trip, read.round_trip)
-        self._key_seconds = max(read.seconds / keys, 0.98 * self._key_seconds)
+        took = read.seconds / keys
+        self._key_seconds += (took - self._key_seconds) * (0.2 if self._key_seconds else 1.0)
 
     def _look_ahead(self, begin: bytes) -> Future[tuple[int, list[bytes]]]:
         keys = self._part
