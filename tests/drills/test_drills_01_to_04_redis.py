@@ -75,23 +75,17 @@ class TestDrill1:
         assert (finding.drill, finding.harm) == (1, Harm.LATE)
         assert [cure.action for cure in finding.cures] == ["", "start-redis"]
 
-    def test_fallback_that_took_over_is_said(self, deployment: Deployment, tmp_path: Path) -> None:
-        info = {"mode": "fallback", "mode_since": "2031-05-14T08:00:00+00:00"}
-        deployment.world.store.leases.acquire(name="scheduler", holder="s", ttl_seconds=30, info=info)
-        assert deployment.settings.database_url is not None
-        url = deployment.settings.database_url.get_secret_value()
-        finding = seen(f"redis://127.0.0.1:{free_port()}/0", url, tmp_path)["redis-refused"]
-        assert finding.cause.endswith("Fallback took over: the loops do the work themselves.")
-        assert (finding.harm, finding.evidence) == (Harm.RISK, ("fallback since 08:00:00 UTC",))
-
     @pytest.mark.slow
-    def test_the_cure_starts_one_there_and_the_loops_come_back_by_themselves(
+    def test_fallback_takes_over_until_the_cure_starts_one_there_and_the_loops_come_back_by_themselves(
         self, deployment: Deployment, tmp_path: Path
     ) -> None:
         away = reached_by(deployment, f"redis://127.0.0.1:{free_port()}/0", tmp_path)
         with supervising(tmp_path, HURRIED), hosting(away.settings):
             until(lambda: mode_of(away) == "fallback", "the fallback")
             finding = away.findings()["redis-refused"]
+            assert finding.cause.endswith("Fallback took over: the loops do the work themselves.")
+            assert finding.harm is Harm.RISK
+            assert re.fullmatch(r"fallback since \d\d:\d\d:\d\d UTC", finding.evidence[0])
             (said,) = away.cure(finding, "start-redis")
             assert "It is where REDIS_URL says" in said
             until(lambda: mode_of(away) == "queue", "queue mode")

@@ -1,4 +1,4 @@
-"""Drills 14 to 26: mail, providers, the database and what it holds."""
+"""Drills 15, 16 and 20: the database and what keeps second mails out of it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,9 @@ from fixionmail.ops.checks import find
 from fixionmail.ops.snapshot import Observer
 from fixionmail.ops.views.findings import Finding, Harm
 from fixionmail.settings import Settings
-from tests import commands
 from tests.commands import until
 from tests.contract.store.world import now
 from tests.drills.conftest import Deployment, settings_of
-from tests.drills.test_doctor_and_watch import environment
 from tests.postgres import PostgresServer, url_of
 from tests.standins.faults import Fault
 from tests.standins.postgrest import PostgrestStandIn
@@ -40,6 +38,9 @@ CONSTRAINT: LiteralString = "alter table scheduled_deliveries drop constraint un
 
 
 class TestDrill15:
+    """That one story has two deliveries, only somebody's own SQL can bring about: with a story comes its delivery, and
+    two databases never write the same one. Second mails that came from elsewhere: ``test_drill_15_twice.py``."""
+
     def test_a_missing_constraint_is_named(self, deployment: Deployment) -> None:
         deployment.world.change(CONSTRAINT)
         finding = deployment.findings()["constraint-missing"]
@@ -207,89 +208,3 @@ def closed_database(server_url: str, name: str) -> Iterator[None]:
             yield
         finally:
             admin.execute(allow.format(sql.Identifier(name), sql.SQL("true")))
-
-
-def test_drill_22_subscribers_in_unknown_zones_are_named_until_they_are_changed(
-    deployment: Deployment,
-) -> None:
-    world = deployment.world
-    first, second = world.subscribe(2)
-    world.change("update users set timezone = 'Mars/Phobos' where id = %s", first)
-    world.change("update users set delivery_time = 'noonish' where id = %s", second)
-    found = deployment.findings()
-    assert found["zone-unknown"].evidence == (f"{first}@example.com: Mars/Phobos",)
-    assert found["time-unreadable"].evidence == (f"{second}@example.com: noonish",)
-    assert {found[kind].drill for kind in ("zone-unknown", "time-unreadable")} == {22}
-    assert found["zone-unknown"].cures[0].command == (
-        f"fixionmail subscribers change {first}@example.com --timezone <value>"
-    )
-    for kind, value in (("zone-unknown", "Asia/Tokyo"), ("time-unreadable", "07:00")):
-        words = found[kind].cures[0].command.replace("<value>", value).split()
-        assert commands.run(deployment.settings.home, *words[1:], **environment(deployment)).code == 0
-    assert not {"zone-unknown", "time-unreadable"} & deployment.findings().keys()
-
-
-@pytest.mark.parametrize(
-    ("error", "harm"),
-    [
-        ("anthropic answered 529 overloaded_error", Harm.COST),
-        ("anthropic answered 401: invalid x-api-key", Harm.LATE),
-        ("the model refuses to write this", Harm.COST),
-    ],
-)
-def test_drill_23_the_story_providers_answers_are_named_and_counted(
-    deployment: Deployment, error: str, harm: Harm
-) -> None:
-    world = deployment.world
-    for job in world.jobs(2):
-        world.store.jobs.fail(job, token=world.claimed(job), error=error, retry_seconds=60)
-    finding = deployment.findings()["story-provider"]
-    assert (finding.drill, finding.cause, finding.count, finding.harm) == (23, error, 2, harm)
-
-
-def test_drill_24_processes_of_two_versions_are_named_with_their_hosts(deployment: Deployment) -> None:
-    for version in ("1.9.0", "1.10.0"):
-        deployment.world.store.leases.heartbeat(
-            process=version, kind="scheduler", host=f"host-{version}", pid=4, version=version, started_at=now(), info={}
-        )  # fmt: skip
-    finding = deployment.findings()["version-skew"]
-    assert finding.drill == 24
-    assert finding.evidence == ("1.10.0: scheduler 4 on host-1.10.0", "1.9.0: scheduler 4 on host-1.9.0")
-    assert (finding.count, finding.cures[0].command) == (1, "fixionmail processes restart <name>")
-    deployment.world.store.leases.forget_process("1.9.0")
-    assert "version-skew" not in deployment.findings()
-
-
-class TestDrill26:
-    def test_two_subscribers_with_one_address_are_named(self, deployment: Deployment) -> None:
-        world = deployment.world
-        first, second = sorted(map(str, world.subscribe(2)))
-        world.change("drop index users_email_key")
-        world.change("update users set email = 'ada@example.com'")
-        finding = deployment.findings()["subscriber-twice"]
-        assert (finding.drill, finding.harm, finding.subjects) == (26, Harm.TWICE, ("ada@example.com",))
-        assert finding.evidence == (f"ada@example.com: 2 subscribers: {first}, {second}",)
-        assert deployment.cure(finding, "repair-users") == {"ok": 1}
-        assert sorted(world.column("select status from users")) == ["active", "removed"]
-        constraint = deployment.findings()["constraint-missing"]
-        deployment.cure(constraint, "repair-duplicates")
-        assert not {"subscriber-twice", "constraint-missing"} & deployment.findings().keys()
-
-    def test_a_job_without_its_subscriber_is_named(self, deployment: Deployment) -> None:
-        world = deployment.world
-        job = world.job()
-        with past_the_rules(world.connection):
-            world.change("delete from users")
-        finding = deployment.findings()["job-orphaned"]
-        assert (finding.drill, finding.subjects) == (26, (str(job),))
-        assert deployment.cure(finding, "repair-users") == {"ok": 1}
-        assert world.state("story_jobs", job) == "cancelled"
-        assert "job-orphaned" not in deployment.findings()
-
-
-@contextmanager
-def past_the_rules(connection: psycopg.Connection) -> Iterator[None]:  # type: ignore[type-arg]
-    """As a restore or a careless superuser does it: no foreign key is looked at."""
-    connection.execute("set session_replication_role = replica")
-    yield
-    connection.execute("set session_replication_role = origin")
