@@ -27,6 +27,7 @@ class Command:
         places: views and screens where it works; everywhere when empty.
         action: the name of the operation that changes something; empty when it only looks.
         target: what the operation is meant for, where that is always the same.
+        title: what its preview is called, where the operation's name says too little.
         rank: the lower, the earlier in the bar; 0 keeps it out.
     """
 
@@ -37,6 +38,7 @@ class Command:
     places: tuple[str, ...] = ()
     action: str = ""
     target: str = ""
+    title: str = ""
     rank: int = 0
 
     def works_in(self, place: str) -> bool:
@@ -204,6 +206,7 @@ COMMANDS: tuple[Command, ...] = (
         about="Ask the provider what became of the uncertain deliveries, and record it.",
         places=("deliveries", "delivery"),
         action="resolve-delivery",
+        title="ask the provider",
         rank=31,
     ),
     Command(
@@ -213,6 +216,7 @@ COMMANDS: tuple[Command, ...] = (
         about="Record that the uncertain delivery went out; the provider's id of the mail is asked for.",
         places=("deliveries", "delivery"),
         action="resolve-sent",
+        title="record as sent",
         rank=34,
     ),
     Command(
@@ -222,6 +226,7 @@ COMMANDS: tuple[Command, ...] = (
         about="Record that the uncertain deliveries did not go out, so that they can be retried.",
         places=("deliveries", "delivery"),
         action="resolve-not-sent",
+        title="record as not sent",
         rank=35,
     ),
     Command(

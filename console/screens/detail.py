@@ -128,7 +128,7 @@ class DetailScreen(Screen[None]):
         elif command_id.startswith("cure-"):
             self._cure(int(command_id.removeprefix("cure-")))
         elif command.action:
-            app.change(command.action, self.targets(command.action))
+            app.change(command.action, self.targets(command.action), command.title)
         elif command_id in ("back", "quit"):
             self.dismiss()
         elif command_id == "refresh":

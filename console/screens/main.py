@@ -160,7 +160,7 @@ class MainScreen(Answers, Screen[None]):
         elif command.action:
             action = self.view.action_of(command)
             targets = (command.target,) if command.target else self.view.targets(action)
-            console_of(self).change(action, targets)
+            console_of(self).change(action, targets, command.title)
         elif not self.view.do(command_id):
             getattr(self, f"_do_{command_id.replace('-', '_')}", lambda: None)()
 

@@ -61,7 +61,7 @@ def _facts(record: DeliveryRecord) -> Iterator[tuple[str, str]]:
     if row.provider_id or row.sent_at:
         yield "sent", _sent(row)
     error = f": {record.job_error}" if record.job_error else ""
-    yield "job", f"{record.job_id} is {record.job_state} after {record.job_attempt} attempts{error}"
+    yield "job", f"{record.job_id} is {record.job_state} after {_attempts(record.job_attempt)}{error}"
 
 
 def _sent(row: Delivery) -> str:
@@ -109,10 +109,9 @@ def _request(batch: Membership) -> Iterator[TimelineEvent]:
 
 
 def _answer(batch: Membership) -> str:
-    attempts = "1 attempt" if batch.attempts == 1 else f"{batch.attempts} attempts"
     said = " ".join(filter(None, (str(batch.last_status or ""), batch.last_error)))
     known_as = f" as {batch.provider_id}" if batch.provider_id else ""
-    return f"{attempts}, answer: {said or 'none'}; {batch.outcome or 'still open'}{known_as}"
+    return f"{_attempts(batch.attempts)}, answer: {said or 'none'}; {batch.outcome or 'still open'}{known_as}"
 
 
 def _open_ends(record: DeliveryRecord) -> list[Membership]:
@@ -131,3 +130,7 @@ def _evidence(batch: Membership) -> str:
 
 def _minute(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _attempts(count: int) -> str:
+    return "1 attempt" if count == 1 else f"{count} attempts"

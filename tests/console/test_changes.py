@@ -61,6 +61,7 @@ def test_a_mail_is_recorded_as_sent_by_the_providers_id_which_is_asked_for_befor
 
     async def scene(stage: Stage) -> None:
         await stage.press("5", "S")
+        assert stage.app.screen.query_one(".dialog").border_title == "Record as sent"
         assert (
             stage.app.screen.query_one("#change-detail", Input).placeholder == "the provider's id of the mail"
         )

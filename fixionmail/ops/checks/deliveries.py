@@ -112,7 +112,7 @@ def _missed(deliveries: DeliveriesView) -> Iterator[Finding]:
         yield Finding(
             kind="delivery-missed",
             harm=Harm.LOST,
-            title=f"{many(missed, 'story')} of today were missed",
+            title=f"{many(missed, 'story')} of today {'was' if missed == 1 else 'were'} missed",
             cause="They were not written or not sent while they were worth sending. Each has its reason on record.",
             evidence=(f"{missed:,} of {sum(deliveries.states.values()):,} deliveries of the day",),
             subjects=("missed",),

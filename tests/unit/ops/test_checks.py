@@ -67,6 +67,13 @@ class TestSubscribers:
         assert finding.cures[0].command == f"fixionmail subscribers change ada@example.com --timezone {meant}"
 
 
+@pytest.mark.parametrize(
+    ("missed", "title"), [(1, "1 story of today was missed"), (2, "2 stories of today were missed")]
+)
+def test_missed_stories_are_counted_in_a_sentence(missed: int, title: str) -> None:
+    assert kinds(changed("deliveries", states={"missed": missed}))["delivery-missed"].title == title
+
+
 class TestARedisThatCannotBeUsed:
     def cures(self, error: str, place: str = "127.0.0.1:6379/0", **more: Any) -> list[tuple[str, str]]:
         seen = replace(well(), redis=Section(error=error), target=replace(well().target, redis=place))
