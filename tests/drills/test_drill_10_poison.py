@@ -46,16 +46,10 @@ def poison(deployment: Deployment, provider: Rejecting, tmp_path: Path) -> Itera
     }
     with worker(deployment, tmp_path, **settings):
         for attempt in (1, 2, 3):
-            until(lambda made=attempt: rests_after(deployment, job, made), f"attempt {attempt}", 30)
+            until(lambda made=attempt: has_failed(deployment, job, made), f"attempt {attempt}", 30)
             if attempt < 3:
                 its_pause_is_over(deployment, job)
         yield job
-
-
-def rests_after(deployment: Deployment, job: UUID, attempt: int) -> bool:
-    row = deployment.world.row("story_jobs", job)
-    bell = deployment.redis.hget(f"rq:job:story-{job}", "status")
-    return (row["state"], row["attempt"], bell) == ("pending", attempt, b"failed")
 
 
 def its_pause_is_over(deployment: Deployment, job: UUID) -> None:
@@ -109,3 +103,30 @@ def test_queued_again_once_it_is_mended_its_story_is_written(
         lambda: deployment.redis.hget(f"rq:job:story-{poison}", "status") == b"finished", "the end of its job"
     )
     assert "job-poison" not in deployment.findings()
+
+
+def test_with_its_last_attempt_gone_it_is_named_still_and_written_once_it_is_mended_and_queued_again(
+    deployment: Deployment, poison: UUID, provider: Rejecting
+) -> None:
+    deployment.world.change("update story_jobs set send_until = now() + interval '1 hour'")
+    for attempt in range(4, 9):
+        its_pause_is_over(deployment, poison)
+        until(lambda made=attempt: has_failed(deployment, poison, made), f"attempt {attempt}", 30)
+    assert deployment.world.column("select state from scheduled_deliveries") == ["missed"]
+    finding = seen(deployment)
+    assert finding.subjects == (str(poison),)
+    assert finding.evidence[0].startswith(f"{poison}: 8 of 8 attempts: ")
+    provider.mended = True
+    assert deployment.cure(finding, "requeue") == {"done": 1}
+    until(
+        lambda: deployment.world.column("select state from scheduled_deliveries") == ["sent"], "the mail", 30
+    )
+    assert deployment.world.state("story_jobs", poison) == "completed"
+    assert "job-poison" not in deployment.findings()
+
+
+def has_failed(deployment: Deployment, job: UUID, attempt: int) -> bool:
+    row = deployment.world.row("story_jobs", job)
+    bell = deployment.redis.hget(f"rq:job:story-{job}", "status")
+    state = "pending" if attempt < 8 else "failed"
+    return (row["state"], row["attempt"], bell) == (state, attempt, b"failed")

@@ -15,6 +15,7 @@ from tests.faults.deployment import Deployment as Processes
 from tests.postgres import PostgresServer
 
 READERS = 6
+TABLES = ("story_jobs", "stories", "scheduled_deliveries")
 
 
 def the_day_goes_by(processes: Processes) -> None:
@@ -38,21 +39,21 @@ def test_who_was_mailed_from_both_is_named_once_they_are_merged_and_the_first_of
         assert twice
 
         operated = operated_with(deployment, lost)
-        assert "one_daily_delivery" in load(here.database_url, lost.database_url, "scheduled_deliveries")
+        assert "one_daily_" in load(here.database_url, lost.database_url, *TABLES)
         assert not {"duplicate-date", "constraint-missing"} & operated.findings().keys()
 
-        operated.world.change("drop index one_daily_delivery")
-        assert load(here.database_url, lost.database_url, "scheduled_deliveries") == ""
+        operated.world.change("drop index one_daily_job, one_daily_delivery")
+        assert load(here.database_url, lost.database_url, *TABLES) == ""
         found = operated.findings()
         assert (found["duplicate-date"].drill, found["duplicate-date"].harm) == (15, Harm.TWICE)
         mailed = operated.world.column(
             "select id::text from users where email = any(%s) order by 1", list(twice)
         )
         assert sorted(found["duplicate-date"].subjects) == mailed
-        assert found["constraint-missing"].subjects == ("one_daily_delivery",)
+        assert found["constraint-missing"].subjects == ("one_daily_delivery", "one_daily_job")
 
         kept = lost.world.column("select provider_id from scheduled_deliveries where sent_at is not null")
-        assert operated.cure(found["duplicate-date"], "repair-duplicates") == {"ok": READERS + 1}
+        assert operated.cure(found["duplicate-date"], "repair-duplicates") == {"ok": READERS + 2}
         assert not {"duplicate-date", "constraint-missing"} & operated.findings().keys()
         assert len(operated.world.audit("delivery set aside")) == READERS
         left = lost.world.column("select provider_id from scheduled_deliveries")
