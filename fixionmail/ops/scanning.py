@@ -105,7 +105,7 @@ class _Scan:
 
     @property
     def _width(self) -> int:
-        return min(AT_A_TIME, 1 + int((self._round_trip or 0.0) / PART_SECONDS))
+        return min(AT_A_TIME, 2 + int((self._round_trip or 0.0) / PART_SECONDS))
 
     @property
     def _part(self) -> int:
