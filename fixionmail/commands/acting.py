@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -12,9 +13,11 @@ import typer
 from fixionmail.commands.looking import KeyPrefix, RedisUrl, opened_observer, wanted_url
 from fixionmail.commands.output import AsJson, clean, print_json, print_table
 from fixionmail.commands.session import Yes, confirm
-from fixionmail.errors import InputError
+from fixionmail.errors import FixionMailError, InputError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from fixionmail.ops.actions import Action, Hands
     from fixionmail.ops.views.findings import Preview, Progress
 
@@ -186,20 +189,37 @@ def _tell(steps: Iterator[Progress], preview: Preview, *, as_json: bool) -> None
     last: Progress | None = None
     details: list[tuple[str, str]] = []
     try:
-        for last in steps:
-            details += last.details
-            _show_progress(last)
-    except KeyboardInterrupt:
+        with _ended_in_order():
+            for last in steps:
+                details += last.details
+                _show_progress(last)
+    except (KeyboardInterrupt, SystemExit, FixionMailError):
         done = last.done if last else 0
-        typer.echo(
-            f"\nInterrupted: {done:,} are done and on record. The same command does the rest.", err=True
-        )
+        if last is not None and as_json:
+            _print_outcomes(last, details, as_json=True)
+        words = f"\nInterrupted: {done:,} are done and on record. The same command does the rest."
+        typer.echo(words, err=True)
         raise
     if last is None:
         return
     _print_outcomes(last, details, as_json=as_json)
     good = sum(count for word, count in last.outcomes.items() if preview.is_done(word))
     raise typer.Exit(OK if good == last.total else PARTLY if good else PROBLEM)
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Let SIGTERM, and SIGHUP of a terminal that is gone, end what runs within as Ctrl+C does: put on record."""
+
+    def end(number: int, _: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _show_progress(step: Progress) -> None:

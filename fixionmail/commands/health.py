@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -53,10 +54,10 @@ def _process(settings: Settings, kind: str) -> tuple[bool, str]:
     from datetime import UTC, datetime
 
     from fixionmail.ops.heartbeats import PROCESS_SILENCE_SECONDS
-    from fixionmail.store import open_store
+    from fixionmail.ops.snapshot import Observer
 
-    with open_store(settings, max_connections=1) as store:
-        processes = store.operations.snapshot(datetime.now(UTC).date()).processes
+    with closing(Observer(redis_url=None, settings=settings)) as observer:
+        processes = observer.store().operations.snapshot(datetime.now(UTC).date()).processes
     silences = [p.silent_seconds for p in processes if p.kind == kind and p.host == socket.gethostname()]
     if not silences:
         return False, f"no {kind} of this host reports to the database"

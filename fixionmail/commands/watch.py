@@ -58,11 +58,17 @@ def watch(
 
 
 def _checked(url: str | None) -> str | None:
-    from urllib.parse import urlsplit
+    import httpx
 
     from fixionmail.errors import InputError
 
-    if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+    if url is None:
+        return None
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        parts = httpx.URL()
+    if parts.scheme not in ("http", "https") or not parts.host:
         raise InputError("--alert needs an address like https://example.com/hook.")
     return url
 
@@ -73,7 +79,9 @@ def _post(url: str, waiting: deque[dict[str, Any]]) -> None:
 
     while waiting:
         try:
-            answer = httpx.post(url, json=waiting[0], timeout=PATIENCE_SECONDS)
+            # What else it says is not read: an answer without an end would keep everybody from the next alert.
+            with httpx.stream("POST", url, json=waiting[0], timeout=PATIENCE_SECONDS) as answer:
+                pass
         except httpx.HTTPError as error:
             typer.echo(f"The webhook does not answer ({type(error).__name__}); trying again.", err=True)
             return

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from fixionmail.jobs.worker import keys
 from tests.acceptance.conftest import Fixionmail, Operator
 from tests.commands import command, environment, run, run_at_terminal, until
 from tests.contract.store.world import World
-from tests.integration.worker.servers import free_port
+from tests.integration.worker.servers import RedisServer, free_port
 
 
 def failed(redis: Any, *ids: str) -> None:
@@ -95,7 +97,12 @@ def test_somebody_at_a_terminal_is_asked(redis: Any, operate: Operator, answer: 
     assert redis.zcard("rq:failed:reports") == left
 
 
-def test_ctrl_c_says_what_is_done_and_the_same_command_does_the_rest(redis: Any, operate: Operator) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_who_is_interrupted_says_what_is_done_and_the_same_command_does_the_rest(
+    redis: Any, operate: Operator, number: signal.Signals, code: int
+) -> None:
     failed(redis, *(f"j-{n}" for n in range(500)))
     operate.home.mkdir()
     arguments = ("jobs", "requeue", "--all-matching", "state:failed", "--yes", "--redis-url", operate.url)
@@ -108,16 +115,40 @@ def test_ctrl_c_says_what_is_done_and_the_same_command_does_the_rest(redis: Any,
         text=True,
     )
     until(lambda: redis.llen("rq:queue:reports") >= 50, "the first are done")
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=30)
 
     done = redis.llen("rq:queue:reports")
-    assert process.returncode == 130
+    assert process.returncode == code
     assert f"Interrupted: {done} are done and on record. The same command does the rest." in said
     assert f'"done": {done}' in operate.on_record
 
     assert operate(*arguments[:-2]).code == 0
     assert redis.llen("rq:queue:reports") == 500
+
+
+def test_a_redis_that_goes_away_midway_leaves_the_outcomes_so_far_told(tmp_path: Path) -> None:
+    server = RedisServer(tmp_path)
+    server.start()
+    with Redis.from_url(server.url) as redis:
+        failed(redis, *(f"j-{n}" for n in range(500)))
+        target = ("--all-matching", "state:failed", "--redis-url", server.url)
+        process = subprocess.Popen(
+            command("jobs", "requeue", *target, "--yes", "--json", "--rate", "50"),
+            env=environment(tmp_path, XDG_STATE_HOME=str(tmp_path)),
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        until(lambda: redis.llen("rq:queue:reports") >= 50, "the first are done")
+        server.kill()
+    out, said = process.communicate(timeout=30)
+
+    document = json.loads(out)
+    assert process.returncode == 4
+    assert document["outcomes"]["done"] == len(document["targets"]) >= 50
+    assert f"Interrupted: {len(document['targets'])} are done and on record." in said
 
 
 def test_a_hostile_id_cannot_steer_the_terminal(redis: Any, operate: Operator) -> None:
