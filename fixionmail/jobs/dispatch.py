@@ -285,7 +285,7 @@ class FailoverDispatcher:
             ring()
         except RedisError as error:
             self._retry_at = time.monotonic() + RETRY_REDIS_AFTER_SECONDS
-            self._trouble = f"{type(error).__name__}: {error}"
+            self._trouble = str(error) or type(error).__name__
             self._switch("fallback", reason=self._trouble)
             return False
         self._trouble = ""
