@@ -60,7 +60,7 @@ def _cures() -> Iterable[Command]:
         about = (
             "Cure the worst trouble, or the chosen one in Stuck." if number == 1 else f"Use cure {number}."
         )
-        places = () if number == 1 else ("overview", "finding", "job")
+        places = ("finding", "job", *(_TABLES if number == 1 else ("overview",)))
         rank = 15 if number == 1 else 0
         yield Command(
             id=f"cure-{number}", key=key, label="Cure", about=about, places=places, action="cure", rank=rank
@@ -322,7 +322,8 @@ COMMANDS: tuple[Command, ...] = (
         id="why",
         key="w",
         label="why",
-        about="Say why the worst trouble is there, with its evidence and cures.",
+        about="Say why the chosen trouble is there, or the worst, with its evidence and cures.",
+        places=_TABLES,
         rank=16,
     ),
     Command(id="copy-id", key="y", label="copy id", about="Copy the id of what is chosen.", rank=61),
@@ -334,8 +335,22 @@ COMMANDS: tuple[Command, ...] = (
         rank=62,
     ),
     Command(id="refresh", key="r", label="refresh", about="Look now.", rank=70),
-    Command(id="pause", key="p", label="pause", about="Stop looking, or look again.", rank=71),
-    Command(id="zoom", key="z", label="zoom", about="Give the panel all the room, or take it back.", rank=72),
+    Command(
+        id="pause",
+        key="p",
+        label="pause",
+        about="Stop looking, or look again.",
+        places=_TABLES,
+        rank=71,
+    ),
+    Command(
+        id="zoom",
+        key="z",
+        label="zoom",
+        about="Give the panel all the room, or take it back.",
+        places=_TABLES,
+        rank=72,
+    ),
     Command(
         id="palette",
         key="colon,ctrl+p",

@@ -10,7 +10,6 @@ from textual.binding import Binding
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Static
 
 from console.commands import Command, commands_in, key_of
 from console.marks import (
@@ -27,6 +26,7 @@ from console.marks import (
     WARN_STYLE,
 )
 from console.screens.base import keys_of
+from console.widgets.panel import Drawn
 
 ABOUT = {
     "overview": "Whether today's stories go out. Trouble first, each with the key that cures it.",
@@ -43,33 +43,56 @@ ABOUT = {
 }
 
 
-def help_text(place: str, keys: Mapping[str, str]) -> Content:
-    """All commands of a place, those that look first."""
+class HelpText(Drawn):
+    """All commands of a place, those that look first; what a key does stays beside it on every screen."""
+
+    def __init__(self, place: str, keys: Mapping[str, str]) -> None:
+        super().__init__()
+        self.parts = help_parts(place, keys)
+
+    def lines(self, width: int) -> list[Content]:
+        """Its text, folded."""
+        return [line for key, words in self.parts for line in _folded(key, words, width)]
+
+
+def _folded(key: Content, words: Content, width: int) -> list[Content]:
+    folded = words.wrap(max(1, width - key.cell_length)) if words else [words]
+    return [
+        Content.assemble(key if first == 0 else " " * key.cell_length, line)
+        for first, line in enumerate(folded)
+    ]
+
+
+def help_parts(place: str, keys: Mapping[str, str]) -> list[tuple[Content, Content]]:
+    """Keys, each with what it does; headings and notes are without a key."""
     commands = [c for c in commands_in(place) if not c.id.startswith("view-")]
     looks = [c for c in commands if not c.action]
     changes = [c for c in commands if c.action]
-    parts = [
-        Content(ABOUT.get(place, "")),
-        Content(""),
-        Content.styled("Look", "bold"),
+    return [
+        _note(ABOUT.get(place, "")),
+        _note(""),
+        _note(Content.styled("Look", "bold")),
         *(_line(command, keys) for command in looks),
         _key("1 … 8", "Go to a view."),
         _key("tab", "Go to the next part of the view."),
-        Content(""),
-        Content.assemble(("Change", "bold"), ("  always with a preview first", QUIET_STYLE)),
+        _note(""),
+        _note(Content.assemble(("Change", "bold"), ("  always with a preview first", QUIET_STYLE))),
         *(_line(command, keys) for command in changes),
-        Content(""),
-        Content.styled("Marks", "bold"),
-        _legend(),
+        _note(""),
+        _note(Content.styled("Marks", "bold")),
+        (Content("  "), _legend()),
     ]
-    return Content("\n").join(parts)
 
 
-def _key(key: str, about: str, style: str = ACCENT_STYLE) -> Content:
-    return Content.assemble((f"{key:>8}  ", f"bold {style}"), about)
+def _note(words: str | Content) -> tuple[Content, Content]:
+    return Content(""), Content(words) if isinstance(words, str) else words
 
 
-def _line(command: Command, keys: Mapping[str, str]) -> Content:
+def _key(key: str, about: str, style: str = ACCENT_STYLE) -> tuple[Content, Content]:
+    return Content.styled(f"{key:>8}  ", f"bold {style}"), Content(about)
+
+
+def _line(command: Command, keys: Mapping[str, str]) -> tuple[Content, Content]:
     return _key(key_of(command, keys), command.about, BAD_STYLE if command.action else ACCENT_STYLE)
 
 
@@ -83,7 +106,7 @@ def _legend() -> Content:
         (HELD, QUIET_STYLE, "held"),
     )
     shown = [Content.assemble((mark, style), f" {words}") for mark, style, words in marks]
-    return Content.assemble("  ", Content("   ").join(shown))
+    return Content("   ").join(shown)
 
 
 class HelpScreen(ModalScreen[None]):
@@ -104,7 +127,7 @@ class HelpScreen(ModalScreen[None]):
         with VerticalScroll(classes="dialog") as box:
             box.border_title = f"Help · {self.of.capitalize()}"
             box.border_subtitle = "esc closes"
-            yield Static(help_text(self.of, keys_of(self)))
+            yield HelpText(self.of, keys_of(self))
 
     def action_scroll(self, by: int) -> None:
         """Read on."""

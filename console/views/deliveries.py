@@ -160,7 +160,7 @@ class Deliveries(View):
         return f"{safe(line.name)} takes {line.rate:g} requests a second"
 
     def shown(self) -> None:
-        """Ask for the tab; where something is uncertain, for that one first."""
+        """Ask for the tab."""
         self._ask("")
 
     def looked(self) -> None:

@@ -257,7 +257,9 @@ class Health(View):
     def _draw(self) -> None:
         self.query_one("#checks", Table).rows = check_rows(tuple(self._checks.values()), self.moment)
         bad = sum(check.state in ("bad", "risk") for check in self._checks.values())
-        words = plural(len(self._checks), "check") + (f", {short(bad)} need a look" if bad else ", all fine")
+        words = plural(len(self._checks), "check") + (
+            f", {short(bad)} need{'s' if bad == 1 else ''} a look" if bad else ", all fine"
+        )
         ending = " · asking …" if self._asking else f" · again every {brief(AGAIN_SECONDS)}, r examines all"
         self.query_one("#head-doctor", Heading).tell(Shown(), words + ending)
 

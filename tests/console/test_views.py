@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 import pytest
 
 from console.canned import CannedDeck
-from console.commands import VIEWS
+from console.commands import VIEWS, commands_in
 from console.feed import CheckRow
 from console.screens.delivery import DeliveryScreen
 from console.screens.finding import FindingScreen
+from console.screens.help import HelpText
 from console.screens.job import JobScreen
 from console.views.health import AGAIN_SECONDS, Health
 from console.views.jobs import STATES, Jobs
@@ -502,6 +503,25 @@ def test_help_lists_the_commands_of_the_view_from_the_one_table() -> None:
         assert "Suppress" not in text
 
     play(scene)
+
+
+def test_the_words_of_a_key_stay_beside_it_on_a_small_screen() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("question_mark")
+        (help_text,) = stage.app.screen.query(HelpText)
+        folded = [line.plain for line in help_text.lines(60)]
+        begins = next(n for n, line in enumerate(folded) if line.startswith("       w  Say why"))
+        assert folded[begins + 1].startswith(" " * 10)
+        assert folded[begins + 1].endswith("cures.")
+
+    play(scene, size=SMALL)
+
+
+@pytest.mark.parametrize("place", ["job", "delivery"])
+def test_what_is_shown_in_full_offers_no_key_that_does_nothing_there(place: str) -> None:
+    offered = {command.id for command in commands_in(place)}
+    assert not offered & {"why", "pause", "zoom", "mark", "filter"}
+    assert ("cure-1" in offered) == (place == "job")
 
 
 def test_the_palette_offers_what_can_be_done_here() -> None:
