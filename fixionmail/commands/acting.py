@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -10,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fixionmail.commands.looking import KeyPrefix, RedisUrl, opened_observer, wanted_url
+from fixionmail.commands.looking import KeyPrefix, RedisUrl, ended_in_order, opened_observer, wanted_url
 from fixionmail.commands.output import AsJson, clean, print_json, print_table
 from fixionmail.commands.session import Yes, confirm
 from fixionmail.errors import FixionMailError, InputError
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from fixionmail.ops.actions import Action, Hands
     from fixionmail.ops.views.findings import Preview, Progress
 
@@ -65,7 +62,7 @@ def act(
         wanted = actions.action(name)
         chosen = _chosen(hands, wanted, targets, all_matching)
         preview = actions.preview(hands, name, chosen, detail=detail)
-        _show(preview, wanted, as_json=as_json, dry_run=dry_run)
+        _show(preview, wanted, as_json=as_json, dry_run=dry_run, asks=not yes)
         if dry_run:
             return
         if not preview.count:
@@ -163,11 +160,13 @@ def _chosen(hands: Hands, wanted: Action, targets: Sequence[str], all_matching: 
         reader.close()
 
 
-def _show(preview: Preview, wanted: Action, *, as_json: bool, dry_run: bool) -> None:
-    if as_json:
-        if dry_run:
-            document = {"action": preview.action, "count": preview.count, "samples": preview.samples}
-            print_json({**document, "warnings": preview.warnings, "command": preview.command})
+def _show(preview: Preview, wanted: Action, *, as_json: bool, dry_run: bool, asks: bool) -> None:
+    """The preview: a document of its own for a script's dry run, and seen by whoever is asked for a yes."""
+    if as_json and dry_run:
+        document = {"action": preview.action, "count": preview.count, "samples": preview.samples}
+        print_json({**document, "warnings": preview.warnings, "command": preview.command})
+        return
+    if as_json and not asks:
         return
     typer.echo(f"{wanted.label}: {preview.count:,} in all", err=True)
     for sample in preview.samples:
@@ -189,37 +188,22 @@ def _tell(steps: Iterator[Progress], preview: Preview, *, as_json: bool) -> None
     last: Progress | None = None
     details: list[tuple[str, str]] = []
     try:
-        with _ended_in_order():
+        with ended_in_order():
             for last in steps:
                 details += last.details
                 _show_progress(last)
     except (KeyboardInterrupt, SystemExit, FixionMailError):
         done = last.done if last else 0
         if last is not None and as_json:
-            _print_outcomes(last, details, as_json=True)
+            _print_outcomes(last, details, preview, as_json=True)
         words = f"\nInterrupted: {done:,} are done and on record. The same command does the rest."
         typer.echo(words, err=True)
         raise
     if last is None:
         return
-    _print_outcomes(last, details, as_json=as_json)
+    _print_outcomes(last, details, preview, as_json=as_json)
     good = sum(count for word, count in last.outcomes.items() if preview.is_done(word))
     raise typer.Exit(OK if good == last.total else PARTLY if good else PROBLEM)
-
-
-@contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Let SIGTERM, and SIGHUP of a terminal that is gone, end what runs within as Ctrl+C does: put on record."""
-
-    def end(number: int, _: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _show_progress(step: Progress) -> None:
@@ -229,10 +213,13 @@ def _show_progress(step: Progress) -> None:
         typer.echo(end, err=True, nl=False)
 
 
-def _print_outcomes(last: Progress, details: list[tuple[str, str]], *, as_json: bool) -> None:
+def _print_outcomes(
+    last: Progress, details: list[tuple[str, str]], preview: Preview, *, as_json: bool
+) -> None:
     if as_json:
         outcomes: list[dict[str, Any]] = [{"target": target, "outcome": word} for target, word in details]
-        print_json({"total": last.total, "outcomes": dict(last.outcomes), "targets": outcomes})
+        counts = {"total": last.total, "outcomes": dict(last.outcomes), "warnings": preview.warnings}
+        print_json({**counts, "targets": outcomes})
     elif len(details) <= SHOWN:
         print_table(("target", "outcome"), details)
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from fixionmail.commands.looking import KeyPrefix, RedisUrl, opened_observer
+from fixionmail.commands.looking import KeyPrefix, RedisUrl, ended_in_order, opened_observer
 from fixionmail.commands.output import AsJson, clean, print_json
 from fixionmail.errors import UnreachableError
 
@@ -66,7 +66,7 @@ def _run(observer: Observer, *, tell: bool) -> AuditStep:
     if not tell:
         *_, last = steps
         return last
-    with Console(stderr=True, markup=False).status("…") as status:
+    with ended_in_order(), Console(stderr=True, markup=False).status("…") as status:
         for step in steps:
             status.update(f"{step.done / max(step.total, 1):4.0%} {step.what}")
     return step

@@ -40,6 +40,20 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(redis: Any, operate:
     assert operate.on_record == ""
 
 
+def test_a_script_is_told_of_the_warnings_and_who_is_asked_sees_the_preview(
+    redis: Any, operate: Operator
+) -> None:
+    failed(redis, "a")
+    redis.sadd("rq:job:a:dependents", "c")
+    delete = ("jobs", "delete", "a", "--json", "--redis-url", operate.url)
+    asked = run_at_terminal(operate.home, "n", *delete, XDG_STATE_HOME=str(operate.home))
+    assert "Warning: 1 job waits for one of these, and will for ever." in asked.err
+
+    ended = operate("jobs", "delete", "a", "--json", "--yes")
+    assert ended.json()["warnings"] == ["1 job waits for one of these, and will for ever."]
+    assert ended.err == ""
+
+
 def test_everything_that_matches_is_done_and_each_outcome_told(redis: Any, operate: Operator) -> None:
     failed(redis, "a", "b", "c")
     ended = operate("jobs", "requeue", "--all-matching", "state:failed", "--yes", "--json", "--reason", "why")
