@@ -18,6 +18,7 @@ from tests import commands
 from tests.commands import Ended
 from tests.contract.store.world import now
 from tests.drills.conftest import Deployment
+from tests.drills.stock import StockRq
 from tests.drills.test_drills_05_to_13_work import rung, until
 
 
@@ -111,12 +112,12 @@ def test_finds_second_mails_of_the_last_days_by_a_full_scan(
 
 
 def test_drill_28_finds_entries_of_redis_that_stand_for_nothing(
-    deployment: Deployment, examined: Callable[..., DoctorsReport]
+    deployment: Deployment, examined: Callable[..., DoctorsReport], rq: StockRq
 ) -> None:
-    (job,) = rung(deployment)
-    deployment.redis.delete(f"rq:job:{job}")
+    rq.do(deployment.redis_url, "queue.enqueue(time.sleep, 0, job_id='odd', ttl=60)")
+    deployment.pass_redis_time(61)
     (finding,) = [f for f in examined().findings if f.kind == "entry-without-record"]
-    assert (finding.drill, finding.subjects) == (28, (job,))
+    assert (finding.drill, finding.subjects) == (28, ("odd",))
     deployment.cure(finding, "repair-redis")
     assert "entry-without-record" not in found(examined())
 

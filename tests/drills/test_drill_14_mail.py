@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import UUID
 
+import pytest
+
 from fixionmail.ops.views.findings import Cure, Finding, Harm
 from tests.commands import until
 from tests.drills.conftest import Deployment, operated_with
@@ -30,6 +32,7 @@ def found(deployment: Deployment, kind: str) -> Finding:
     return finding
 
 
+@pytest.mark.slow
 def test_a_mail_whose_sender_was_killed_is_named_with_its_batch_until_the_next_one_has_an_answer(
     operated: Deployment, processes: Processes
 ) -> None:

@@ -28,6 +28,7 @@ def the_day_goes_by(processes: Processes) -> None:
         until(lambda: processes.states().keys() <= {"sent", "uncertain"}, "the mail", 30)
 
 
+@pytest.mark.slow
 def test_who_was_mailed_from_both_is_named_once_they_are_merged_and_the_first_of_each_is_kept(
     deployment: Deployment, postgres_server: PostgresServer, tmp_path: Path
 ) -> None:

@@ -43,9 +43,10 @@ class Mill:
 
     def enqueue(self, job: str, function: str = "note", **options: Any) -> None:
         """Queue a job, as a client of RQ's does."""
-        arguments = [str(self.notes), job] if function == "note" else [str(self.notes)] * (function == "die")
-        words = f"{HERE}.{function}", *arguments
-        self.do(f"queue.enqueue(*{words!r}, job_id={job!r}, **{options!r})")
+        arguments = {"note": [str(self.notes), job], "die": [str(self.notes)], "boom": []}[function]
+        Queue("imports", connection=self.redis).enqueue(
+            f"{HERE}.{function}", *arguments, job_id=job, **options
+        )
 
     def do(self, code: str) -> None:
         self.rq.do(self.deployment.redis_url, code)
