@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.reactive import reactive
 
-from console.figures import age, brief, since, whole
+from console.figures import age, brief, plural, since, whole
 from console.marks import BAD_STYLE, GOOD, OK_STYLE, QUIET_STYLE, curve
 from console.messages import FailuresWanted, JobsFiltered
 from console.sections import UNKNOWN, Shown
@@ -134,7 +134,8 @@ class Failures(View):
         """Groups, as far as they have been read."""
         self._groups = groups
         total = sum(group.count for group in groups)
-        words = f"{whole(total)} failures of {len(groups)} kinds" + (", still reading …" if reading else "")
+        found = f"{plural(total, 'failure')} of {plural(len(groups), 'kind')}" if groups else ""
+        words = ", ".join(filter(None, (found, "still reading …" if reading else "")))
         self.query_one("#head-failures", Heading).tell(Shown(), words)
         calm = Content.assemble((GOOD, OK_STYLE), " No job has failed for good.")
         self.table.set_empty(Content.styled("reading …", QUIET_STYLE) if reading else calm)

@@ -55,6 +55,12 @@ def _uncertain(scene: Scene, deliveries: DeliveriesView) -> Iterator[Finding]:
                     targets=ids,
                     command=f"fixionmail deliveries resolve --from-provider {' '.join(ids)}",
                 ),
+                Cure(label="record as not sent, if you know", action="resolve-not-sent", targets=ids),
+                *(
+                    (Cure(label="record as sent, by the provider's id", action="resolve-sent", targets=ids),)
+                    if len(ids) == 1
+                    else ()
+                ),
             ),
             drill=14,
         )

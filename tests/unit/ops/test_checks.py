@@ -74,6 +74,16 @@ def test_missed_stories_are_counted_in_a_sentence(missed: int, title: str) -> No
     assert kinds(changed("deliveries", states={"missed": missed}))["delivery-missed"].title == title
 
 
+@pytest.mark.parametrize(("mails", "last"), [(1, "resolve-sent"), (2, "resolve-not-sent")])
+def test_drill_14_who_knows_what_became_of_a_mail_says_so_by_a_cure(mails: int, last: str) -> None:
+    witnesses = tuple(Witness(subject=f"d{n}", detail="no answer", at=None) for n in range(mails))
+    seen = changed("deliveries", uncertain=mails, witnesses={"uncertain": witnesses})
+    cures = kinds(seen)["delivery-uncertain"].cures
+    assert [cure.action for cure in cures[:2]] == ["resolve-delivery", "resolve-not-sent"]
+    assert cures[-1].action == last
+    assert all(cure.targets == tuple(f"d{n}" for n in range(mails)) for cure in cures)
+
+
 class TestARedisThatCannotBeUsed:
     def cures(self, error: str, place: str = "127.0.0.1:6379/0", **more: Any) -> list[tuple[str, str]]:
         seen = replace(well(), redis=Section(error=error), target=replace(well().target, redis=place))
