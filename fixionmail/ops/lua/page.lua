@@ -8,7 +8,7 @@ local wanted, queue_wanted = tonumber(ARGV[2]), ARGV[4]
 local PASSED_LIMIT = 5000
 
 local begun = {}
-for i = 5, #ARGV, 4 do begun[ARGV[i] .. ' ' .. ARGV[i + 1]] = {tonumber(ARGV[i + 2]), ARGV[i + 3]} end
+for i = 5, #ARGV, 4 do begun[ARGV[i] .. ' ' .. ARGV[i + 1]] = {ARGV[i + 2], ARGV[i + 3]} end
 
 -- ---- sources ----------------------------------------------------------------------------------------------------
 

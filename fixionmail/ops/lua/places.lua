@@ -38,10 +38,10 @@ local function index_after(key, count, index, entry)
 end
 
 -- Where to go on in ``key``: a rank from the highest score down, or an index from the tail of a list down. ``place``:
--- (score or index, entry) of the last one seen; nil at the beginning.
+-- (score or index, entry) of the last one seen, as text, which keeps every digit of a score; nil at the beginning.
 local function next_in(registry, key, count, place)
-  if registry then return place and passed_in_registry(key, count, place[1], place[2]) or 0 end
-  return place and index_after(key, count, place[1], place[2]) or count - 1
+  if registry then return place and passed_in_registry(key, count, tonumber(place[1]), place[2]) or 0 end
+  return place and index_after(key, count, tonumber(place[1]), place[2]) or count - 1
 end
 
 -- Up to ``wanted`` entries from there on, each with its score or index, and where the next ones begin.

@@ -13,7 +13,7 @@ local function walk(visit)
   local began, visited = clock(), 0
   local registry, key = is_registry(state), place_key(state, name)
   local count = size(registry and 'ZCARD' or 'LLEN', key)
-  local place = ARGV[4] ~= '' and {tonumber(ARGV[4]), ARGV[5]} or nil
+  local place = ARGV[4] ~= '' and {ARGV[4], ARGV[5]} or nil
   local position, entries = next_in(registry, key, count, place), nil
   repeat
     entries, position = entries_from(registry, key, position, PART)

@@ -85,6 +85,18 @@ def test_entries_of_one_score_are_all_shown_once(redis: Redis, reader: RedisRead
     assert ids_of(reader, 9, states=("failed",)) == [f"job-{n:03}" for n in range(99, -1, -1)]
 
 
+def test_scores_with_fractions_of_a_second_repeat_no_row_of_several_queues(
+    redis: Redis, reader: RedisReader
+) -> None:
+    for queue in range(4):
+        fail(redis, f"q-{queue}", {f"{queue}-{n:02}": 1764000836.123456 + n / 7 for n in range(30)})
+
+    found = ids_of(reader, 25, states=("failed",))
+
+    assert len(found) == 120
+    assert len(set(found)) == 120
+
+
 def test_a_page_goes_on_behind_an_entry_that_is_gone(redis: Any, reader: RedisReader) -> None:
     fail(redis, "emails", {f"job-{n}": 5.0 if n < 6 else 9.0 for n in range(10)})
     first = page(reader, states=("failed",), limit=5)
