@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import fields
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -32,7 +31,6 @@ from console.theme import FALLBACKS, SIXTEEN, THEMES
 from console.widgets.masthead import Pulse
 from console.widgets.notice import HIDDEN_IN
 from fixionmail.ops.views.findings import Cure, Finding
-from fixionmail.ops.views.section import Section
 from fixionmail.ops.views.snapshot import Snapshot
 
 HEARTBEAT_SECONDS = 1.0
@@ -137,7 +135,7 @@ class ConsoleApp(AskingApp):
     def _looked(self, seen: tuple[Snapshot, tuple[Finding, ...], float]) -> None:
         self._snapshot, self.findings, self.pace.took = seen
         self._looking = False
-        if self._good_at is None or is_whole(self._snapshot):
+        if self._good_at is None or not self._snapshot.unseen:
             self._good_at = time.monotonic()
         self._tell_new(self.findings)
         self.main.show(self._snapshot, self.findings)
@@ -277,9 +275,3 @@ class ConsoleApp(AskingApp):
         finally:
             with suppress(Exception):
                 self.deck.close()
-
-
-def is_whole(snapshot: Snapshot) -> bool:
-    """Every part of it could be seen."""
-    sections = (getattr(snapshot, field.name) for field in fields(snapshot))
-    return not any(isinstance(section, Section) and section.error for section in sections)

@@ -47,7 +47,7 @@ def watch(
             seen = observer.look(every_seconds=every)
             found = find(seen, before, machine.look(settings.home))
             before = seen
-            for told in watching.take(found, seen.taken_at):
+            for told in watching.take(found, seen.taken_at, seen.unseen):
                 _print(told)
                 waiting.append(told.to_json(seen.target.environment))
             if hook:

@@ -26,9 +26,9 @@ def rows_matching(reader: RedisReader, query: str) -> Sequence[JobRow]:
         InputError: the filter cannot be read, or names nothing: everything is never meant by nothing.
         RedisUnreachableError: with the reason in words.
     """
-    if not query.strip():
-        raise InputError("An empty filter means every job: say which, such as state:failed.")
     wanted = filters.parse(query)
+    if wanted == filters.JobFilter():
+        raise InputError("An empty filter means every job: say which, such as state:failed.")
     if not wanted.is_plain:
         steps = search.search(reader, wanted, datetime.now(UTC), limit=MOST_JOBS, bound=MOST_JOBS)
         return [row for step in steps for row in step.rows]

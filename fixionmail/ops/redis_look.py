@@ -64,7 +64,7 @@ def look(reader: RedisReader, queues: Sequence[str] = ()) -> RedisLook:
             round_trip=took,
             skew=(now - began_at).total_seconds() - took / 2,
             layout=_layout(reader.prefix, worker_rows, sample, foreign=foreign, queues=len(queue_rows)),
-            broken=tuple(text_of(key) for key in broken),
+            broken=tuple(dict.fromkeys(map(text_of, broken))),
         ),
         queues=tuple(_queue(row, now, workers, counted=counted) for row in queue_rows),
         workers=workers,

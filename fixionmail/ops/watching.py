@@ -45,6 +45,8 @@ class Alert:
 @dataclass(kw_only=True)
 class _Trouble:
     finding: Finding
+    unseen: frozenset[str] = frozenset()
+    """What could not be seen when it was last there."""
     seen: int = 0
     missed: int = 0
     told: bool = False
@@ -63,18 +65,30 @@ class Watch:
     least: Harm = Harm.COST
     _known: dict[str, _Trouble] = field(default_factory=dict)
 
-    def take(self, findings: Iterable[Finding], at: datetime) -> tuple[Alert, ...]:
-        """What there is to tell after one more look."""
+    def take(
+        self, findings: Iterable[Finding], at: datetime, unseen: frozenset[str] = frozenset()
+    ) -> tuple[Alert, ...]:
+        """What there is to tell after one more look.
+
+        Args:
+            findings: what is wrong.
+            at: when the look was taken.
+            unseen: the parts that it could not see. Trouble is not over as long as something is among them that was
+                seen when it was last there: a server that is gone has not got well.
+        """
         present = {finding.key: finding for finding in findings if finding.harm >= self.least}
         alerts: list[Alert] = []
         for key, finding in present.items():
             trouble = self._known.setdefault(key, _Trouble(finding=finding))
-            trouble.finding, trouble.missed = finding, 0
+            trouble.finding, trouble.unseen, trouble.missed = finding, unseen, 0
             trouble.seen += 1
             if not trouble.told and trouble.seen >= self.looks:
                 trouble.told = True
                 alerts.append(Alert(what="begun", finding=finding, at=at))
-        for key in [key for key in self._known if key not in present]:
+        away = [
+            key for key, trouble in self._known.items() if key not in present and unseen <= trouble.unseen
+        ]
+        for key in away:
             trouble = self._known[key]
             trouble.missed += 1
             if trouble.missed >= self.looks or not trouble.told:

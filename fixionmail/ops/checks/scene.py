@@ -149,5 +149,6 @@ def span(seconds: float) -> str:
 
 def many(count: int, what: str) -> str:
     """``1 job``, ``2 jobs``, ``1,000 jobs``."""
-    plural = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
+    ends_in_ies = what.endswith("y") and what[-2] not in "aeiou"
+    plural = f"{what[:-1]}ies" if ends_in_ies else f"{what}s"
     return f"{count:,} {what if count == 1 else plural}"

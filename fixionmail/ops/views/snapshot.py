@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 from fixionmail.ops.views.database import (
@@ -43,3 +43,9 @@ class Snapshot:
     deliveries: Section[DeliveriesView]
     database: Section[DatabaseView]
     cost: CostView
+
+    @property
+    def unseen(self) -> frozenset[str]:
+        """The names of the parts that could not be seen."""
+        parts = ((part.name, getattr(self, part.name)) for part in fields(self))
+        return frozenset(name for name, part in parts if isinstance(part, Section) and part.error)

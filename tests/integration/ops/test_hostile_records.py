@@ -141,6 +141,7 @@ def test_a_key_of_the_wrong_type_costs_itself_only(redis: Any, reader: RedisRead
     seen = look(reader)
     assert {queue.name: queue.waiting for queue in seen.queues}["reports"] == 2
     assert seen.redis.broken
+    assert len(set(seen.redis.broken)) == len(seen.redis.broken)
     assert [row.broken != "" for row in page(reader, states=("queued",), queue="reports").rows] == [
         True,
         False,

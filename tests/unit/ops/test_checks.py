@@ -310,7 +310,8 @@ def test_a_span_is_told_in_its_largest_units(seconds: int, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "words"), [(1, "1 story"), (2, "2 stories"), (1000, "1,000 stories"), (0, "0 stories")]
+    ("count", "noun", "words"),
+    [(1, "story", "1 story"), (2, "story", "2 stories"), (1000, "mail", "1,000 mails"), (0, "key", "0 keys")],
 )
-def test_a_count_agrees_with_its_noun(count: int, words: str) -> None:
-    assert many(count, "story") == words
+def test_a_count_agrees_with_its_noun(count: int, noun: str, words: str) -> None:
+    assert many(count, noun) == words

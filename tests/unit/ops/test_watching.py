@@ -14,8 +14,8 @@ def trouble(kind: str = "mail-late", harm: Harm = Harm.LATE, count: int = 1) -> 
     return Finding(kind=kind, harm=harm, title="t", cause="c", count=count, cures=(Cure(label="l"),))
 
 
-def told(watch: Watch, *findings: Finding) -> list[tuple[str, str]]:
-    return [(alert.what, alert.finding.kind) for alert in watch.take(findings, NOW)]
+def told(watch: Watch, *findings: Finding, unseen: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
+    return [(alert.what, alert.finding.kind) for alert in watch.take(findings, NOW, unseen)]
 
 
 def test_trouble_is_told_when_it_has_lasted_and_never_again_while_it_lasts() -> None:
@@ -56,3 +56,19 @@ def test_what_is_only_good_to_know_is_told_when_asked_for() -> None:
     note = trouble("loop-standby", Harm.NOTE)
     assert told(Watch(looks=1), note) == []
     assert told(Watch(looks=1, least=Harm.NOTE), note) == [("begun", "loop-standby")]
+
+
+def test_trouble_is_not_over_because_nobody_can_see_it_any_more() -> None:
+    watch, away = Watch(looks=1), frozenset({"redis", "queues"})
+    told(watch, trouble("queue-unserved"))
+
+    blind = [told(watch, trouble("redis-away"), unseen=away) for _ in range(3)]
+
+    assert blind == [[("begun", "redis-away")], [], []]
+    assert told(watch) == [("over", "queue-unserved"), ("over", "redis-away")]
+
+
+def test_trouble_that_was_there_with_as_little_in_sight_is_over_once_it_is_gone() -> None:
+    watch, away = Watch(looks=1), frozenset({"redis", "queues"})
+    told(watch, trouble(), unseen=away)
+    assert told(watch, unseen=away) == [("over", "mail-late")]
