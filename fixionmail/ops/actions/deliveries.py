@@ -162,17 +162,17 @@ def _left_open(lookup: Lookup, record: DeliveryRecord) -> str:
     if lookup.complete and went_out_as_another(record.delivery.reason):
         return (
             f"refused: a mail went out under its key, and is none of the {lookup.searched:,} mails that Resend shows. "
-            "Look on Resend's pages, then say --sent"
+            "Look on Resend's pages, then record it as sent (--sent)"
         )
     if lookup.complete:
         return (
             f"refused: none of the {lookup.searched:,} mails that Resend shows from then on is its; most likely it was "
-            "not sent. When you are sure: --not-sent"
+            "not sent. When you are sure, record that (--not-sent)"
         )
     back_to = f"{lookup.back_to:%Y-%m-%d %H:%M}" if lookup.back_to else "an unknown time"
     return (
         f"refused: it is not among the newest {lookup.searched:,} mails, back to {back_to} UTC. Look on Resend's "
-        "pages, then say --sent or --not-sent"
+        "pages, then record it as sent or not sent (--sent, --not-sent)"
     )
 
 
