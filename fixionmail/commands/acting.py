@@ -148,6 +148,8 @@ def _chosen(hands: Hands, wanted: Action, targets: Sequence[str], all_matching: 
     from fixionmail.ops.matching import deliveries_matching, rows_matching
 
     if all_matching is None:
+        if not all(target.strip() for target in targets):
+            raise InputError("An empty name means nothing: say which.")
         return targets
     if targets:
         raise InputError("Name ids, or --all-matching; not both.")

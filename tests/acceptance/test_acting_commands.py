@@ -77,6 +77,7 @@ def test_partly_done_is_3_and_nothing_done_is_1(redis: Any, operate: Operator) -
         ("jobs", "requeue"),
         ("jobs", "requeue", "--all-matching", "", "--yes"),
         ("jobs", "delete", "--all-matching", '""', "--yes"),
+        ("queues", "pause", "", "--yes"),
         ("jobs", "requeue", "--all-matching", "state:nowhere", "--yes"),
         ("jobs", "requeue", "a", "--all-matching", "state:failed", "--yes"),
         ("jobs", "delete", "a"),

@@ -19,6 +19,15 @@ def _pause(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str,
     return dict.fromkeys(chunk, "done")
 
 
+def _before_a_pause(hands: Hands, seen: Mapping[str, Seen]) -> Sequence[str]:
+    prefix, names = hands.redis.prefix, list(seen)
+    keys = [f"{prefix}:queue:{name}" for name in names]
+    known = hands.call(partial(hands.redis.connection.smismember, f"{prefix}:queues", keys))
+    strangers = ", ".join(name for name, is_known in zip(names, known, strict=True) if not is_known)
+    unknown = (f"No job was ever put on {strangers}.",) if strangers else ()
+    return (*_only_ours(hands, seen), *unknown)
+
+
 def _only_ours(hands: Hands, seen: Mapping[str, Seen]) -> Sequence[str]:
     return ("Only workers of FixionMail heed this; RQ's own go on taking jobs.",)
 
@@ -61,7 +70,7 @@ QUEUE_ACTIONS = (
         about="queue",
         look=as_named,
         change=_pause,
-        warn=_only_ours,
+        warn=_before_a_pause,
         command="fixionmail queues pause {targets}",
     ),
     Action(

@@ -60,7 +60,14 @@ def test_a_paused_queue_rests_and_the_others_go_on(redis: Redis, hands: Hands, w
     assert act(hands, "resume-queue", "stories") == {"stories": "already"}
 
 
-def test_who_heeds_a_pause_or_a_drain_is_said(hands: Hands) -> None:
+def test_a_queue_that_nobody_knows_is_said_before_it_is_paused(redis: Redis, hands: Hands) -> None:
+    enqueue_many(redis, "stories", [new("a", "nothing")])
+    warnings = actions.preview(hands, "pause-queue", ("stories", "emial")).warnings
+    assert "No job was ever put on emial." in warnings
+
+
+def test_who_heeds_a_pause_or_a_drain_is_said(redis: Redis, hands: Hands) -> None:
+    enqueue_many(redis, "stories", [new("a", "nothing")])
     for name in ("pause-queue", "drain-worker"):
         assert actions.preview(hands, name, ("stories",)).warnings == (
             "Only workers of FixionMail heed this; RQ's own go on taking jobs.",
