@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, TypeAdapter, ValidationError
@@ -45,6 +45,57 @@ def _url_of(schemes: tuple[str, ...], example: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+_REDIS_OPTIONS = {
+    *(
+        "client_name",
+        "db",
+        "health_check_interval",
+        "max_connections",
+        "password",
+        "protocol",
+        "retry_on_timeout",
+    ),
+    *("socket_connect_timeout", "socket_keepalive", "socket_read_size", "socket_timeout", "username"),
+}
+_TLS_OPTIONS = {
+    *("ssl_ca_certs", "ssl_ca_data", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname"),
+    *("ssl_ciphers", "ssl_keyfile", "ssl_min_version", "ssl_password"),
+}
+_LONGEST_TIMEOUT = 86_400
+
+
+def _redis_options(value: SecretStr) -> SecretStr:
+    """Refuse options behind the ``?`` that the client would fail on later, or that would change its answers."""
+    parts = urlsplit(value.get_secret_value())
+    options = parse_qs(parts.query)
+    known = _REDIS_OPTIONS | (_TLS_OPTIONS if parts.scheme == "rediss" else set())
+    if not known.issuperset(options):  # which one is not said: it may be a piece of a password
+        names = ", ".join(sorted(known))
+        raise ValueError(
+            f"has an option behind its ? that cannot be used with {parts.scheme}://: known are {names}"
+        )
+    wrong = [name for name, texts in options.items() if not _redis_takes(parts.scheme, name, texts[0])]
+    if wrong:
+        raise ValueError(f"has a value behind its ? that cannot be used: that of {', '.join(wrong)}")
+    return value
+
+
+def _redis_takes(scheme: str, name: str, text: str) -> bool:
+    """Whether the client can use this value of an option; asked of itself, as it alone knows."""
+    import ssl
+
+    from redis import ConnectionPool, RedisError
+
+    try:
+        pool = ConnectionPool.from_url(f"{scheme}://host/?{urlencode({name: text})}")
+        pool.make_connection()
+        if name == "ssl_min_version":
+            ssl.TLSVersion(int(text))
+        return not name.endswith("_timeout") or 0 < pool.connection_kwargs[name] <= _LONGEST_TIMEOUT
+    except (TypeError, ValueError, RedisError):
+        return False
+
+
 def _service_key(value: SecretStr) -> SecretStr:
     """Refuse the keys that Supabase hands to browsers: they may call none of our functions."""
     key = value.get_secret_value()
@@ -70,7 +121,11 @@ def _sender(value: str) -> str:
     return value
 
 
-RedisUrl = Annotated[SecretStr, _url_of(("redis", "rediss", "unix"), "rediss://default:password@host:6379")]
+RedisUrl = Annotated[
+    SecretStr,
+    _url_of(("redis", "rediss", "unix"), "rediss://default:password@host:6379"),
+    AfterValidator(_redis_options),
+]
 PostgresUrl = Annotated[
     SecretStr, _url_of(("postgresql", "postgres"), "postgresql://user:password@host:5432/postgres")
 ]

@@ -120,7 +120,7 @@ def wanted_url(redis_url: str | None) -> str:
         try:
             return checked_redis_url(redis_url)
         except SettingsError as error:
-            raise InputError(f"--redis-url {error}") from None
+            raise InputError(f"--redis-url {error}.") from None
     found = redis_url_of(load_settings())
     if found is None:
         raise InputError("There is no Redis to look at: set REDIS_URL, or name one with --redis-url.")

@@ -151,6 +151,11 @@ def test_a_redis_that_is_away_is_exit_code_4(tmp_path: Path, words: tuple[str, .
     ("words", "said"),
     [
         (("--redis-url", "http://x"), "--redis-url must start with redis://"),
+        (
+            ("--redis-url", "redis://:pw@x?foo=1"),
+            "--redis-url has an option behind its ? that cannot be used",
+        ),
+        (("--redis-url", "redis://:pw@x?db=abc"), "--redis-url has a value behind its ?"),
         ((), "There is no Redis to look at: set REDIS_URL, or name one with --redis-url."),
         (("--redis-url", "redis://127.0.0.1:1", "--key-prefix", "a b"), "is no prefix of RQ's"),
     ],

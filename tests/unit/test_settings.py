@@ -125,6 +125,57 @@ def test_what_is_wrong_is_said_without_the_secret(load: Load, name: str, value: 
     assert "geheim" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        (
+            "redis://h?password=geheim&geheim=1",
+            "option behind its ? that cannot be used with redis://: known are",
+        ),
+        (
+            "redis://:geheim@h?ssl_cert_reqs=none",
+            "option behind its ? that cannot be used with redis://: known are",
+        ),
+        (
+            "unix:///s?password=geheim&foo=1",
+            "option behind its ? that cannot be used with unix://: known are",
+        ),
+        ("redis://:geheim@h?decode_responses=true", "option behind its ? that cannot be used with redis://"),
+        ("redis://:geheim@h?db=abc", "value behind its ? that cannot be used: that of db."),
+        (
+            "redis://:geheim@h?socket_timeout=x",
+            "value behind its ? that cannot be used: that of socket_timeout.",
+        ),
+        ("redis://:geheim@h?socket_timeout=-1", "that of socket_timeout."),
+        ("redis://:geheim@h?socket_connect_timeout=nan", "that of socket_connect_timeout."),
+        ("redis://:geheim@h?db=1&max_connections=-1&protocol=9", "that of max_connections, protocol."),
+        ("rediss://:geheim@h?ssl_cert_reqs=geheim", "that of ssl_cert_reqs."),
+        ("rediss://:geheim@h?ssl_min_version=1", "that of ssl_min_version."),
+        ("unix:///s?password=geheim&socket_keepalive=1", "that of socket_keepalive."),
+    ],
+)
+def test_an_option_in_the_url_of_redis_that_cannot_be_used_is_told_of(
+    load: Load, url: str, words: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(REDIS_URL=url)
+    assert "REDIS_URL has a" in str(caught.value)
+    assert words in str(caught.value)
+    assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://h?db=2&socket_timeout=2.5&retry_on_timeout=true&client_name=fm&protocol=3",
+        "rediss://h?username=u&password=p%40ss&ssl_cert_reqs=none&ssl_ca_certs=/etc/ca.pem&ssl_min_version=771",
+        "unix:///run/redis.sock?db=1&password=p&socket_connect_timeout=3",
+    ],
+)
+def test_options_that_the_client_of_redis_knows_are_left_to_it(load: Load, url: str) -> None:
+    assert load(REDIS_URL=url).redis_target() == url
+
+
 def test_a_wish_for_the_queue_without_a_redis_is_an_error_in_words(load: Load) -> None:
     with pytest.raises(SettingsError, match="REDIS_URL is not set"):
         load(ENABLE_REDIS_QUEUE="true").redis_target()
