@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from fixionmail.errors import InputError
 from fixionmail.ops import actions, failures
 from fixionmail.ops.actions import Hands, Order
-from fixionmail.ops.matching import rows_matching
+from fixionmail.ops.matching import deliveries_matching, rows_matching
 from fixionmail.ops.snapshot import Observer
 from fixionmail.ops.views.findings import Preview, Progress
 from fixionmail.processes.fleet import Fleet
@@ -58,11 +58,17 @@ class Changes:
         if targets == (EVERYTHING,):
             return action, ()
         if targets and targets[0].startswith(QUERY):
-            found = rows_matching(self._observer.reader, targets[0].removeprefix(QUERY))
-            return action, [row.job_id for row in found]
+            return action, self._matching(actions.action(action).about, targets[0].removeprefix(QUERY))
         if targets and targets[0].startswith(GROUP):
             return action, self._failed_alike(targets[0].removeprefix(GROUP))
         return action, targets
+
+    def _matching(self, about: str, query: str) -> Sequence[str]:
+        """Everything that a filter finds: jobs, deliveries or the subscribers of deliveries."""
+        if about not in ("delivery", "subscriber"):
+            return [row.job_id for row in rows_matching(self._observer.reader, query)]
+        found = deliveries_matching(self._hands.store, query)
+        return [row.address if about == "subscriber" else str(row.delivery_id) for row in found]
 
     def _scaled(self, action: str, kind: str) -> tuple[str, Sequence[str]]:
         """One more is the lowest number that does not run; one less is the highest that does."""

@@ -23,6 +23,13 @@ from fixionmail.ops.views.snapshot import Snapshot
 CURVE_POINTS = 240
 PAGE_ROWS = 200
 """Rows a table asks for at a time."""
+TAB_STATES: Mapping[str, tuple[str, ...]] = {
+    "upcoming": ("pending",),
+    "sending": ("sending",),
+    "uncertain": ("uncertain",),
+    "failed": ("rejected", "missed", "bounced", "failed", "complained"),
+}
+"""The states of the deliveries in each tab."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from uuid import UUID
 from console.feed import (
     CURVE_POINTS,
     PAGE_ROWS,
+    TAB_STATES,
     AuditStep,
     CheckRow,
     DeliveryList,
@@ -45,11 +46,6 @@ if TYPE_CHECKING:
     from fixionmail.models.deliveries import Delivery
     from fixionmail.processes.logs import LogReader
 
-TABS = {
-    "sending": ("sending",),
-    "uncertain": ("uncertain",),
-    "failed": ("rejected", "missed", "bounced", "failed", "complained"),
-}
 _CHECK_STATES = {"ok": "ok", "found": "note", "failed": "bad", "skipped": "skipped"}
 LOG_LINES = 500
 SEARCHED_LOG_LINES = 5000
@@ -159,7 +155,7 @@ class LiveDeck:
         if tab == "upcoming":
             found = store.upcoming(after=after, limit=PAGE_ROWS)
         else:
-            found = store.list(states=TABS[tab], after=after, limit=PAGE_ROWS).deliveries
+            found = store.list(states=TAB_STATES[tab], after=after, limit=PAGE_ROWS).deliveries
         following = ""
         if len(found) == PAGE_ROWS:
             following = str(found[-1].delivery_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -290,7 +291,11 @@ class CannedDeck:
 
 def _terms(query: str) -> dict[str, str]:
     terms: dict[str, str] = {}
-    for word in query.split():
+    try:
+        words = shlex.split(query)
+    except ValueError:  # a quotation that is still being typed
+        words = query.split()
+    for word in words:
         name, colon, value = word.partition(":")
         terms[name if colon else "text"] = value if colon else word
     return terms

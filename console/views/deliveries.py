@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.style import Style
 
-from console.feed import DeliveryList, DeliveryRow, Duplicate
+from console.feed import TAB_STATES, DeliveryList, DeliveryRow, Duplicate
 from console.figures import age, short, until
 from console.marks import BAD, BAD_STYLE, GOOD, OK_STYLE, QUIET_STYLE, WARN_STYLE, state
 from console.messages import DeliveriesWanted, DeliveryOpened
@@ -70,7 +70,7 @@ class Tabs(Drawn):
             "upcoming": seen.states.get("pending", 0),
             "sending": seen.sending,
             "uncertain": seen.uncertain,
-            "failed": sum(seen.states.get(s, 0) for s in ("rejected", "bounced", "failed", "missed")),
+            "failed": sum(seen.states.get(state, 0) for state in TAB_STATES["failed"]),
             "duplicates": twice,
         }
         count = counts[name]
@@ -132,6 +132,7 @@ class Deliveries(View):
         self._rows: tuple[DeliveryRow, ...] = ()
         self._duplicates: tuple[Duplicate, ...] = ()
         self._next = ""
+        self._all_marked = False
 
     def compose(self) -> ComposeResult:
         """Tabs and table."""
@@ -149,6 +150,11 @@ class Deliveries(View):
         self.query_one("#head-deliveries", Heading).tell(self.deliveries, self._line_words())
 
     def _line_words(self) -> Content | str:
+        if self.table.marked:
+            words = (
+                f"all of {self._tab} are marked" if self._all_marked else f"{len(self.table.marked)} marked"
+            )
+            return Content.styled(words, "$busy")
         seen = self.deliveries.value
         if seen is None or not seen.lines:
             return ""
@@ -172,7 +178,7 @@ class Deliveries(View):
         """Go to a tab."""
         self._tab, self._rows, self._duplicates = name, (), ()
         self.query_one(Tabs).current = name
-        self.table.marked = frozenset()
+        self._mark(frozenset())
         self.table.rows = ()
         self.table.set_empty(Content.styled("looking …", QUIET_STYLE))
         self._ask("")
@@ -185,6 +191,8 @@ class Deliveries(View):
         self._next = page.next
         self._calm(page.absent)
         self.table.rows = delivery_rows(self._rows, self.moment)
+        if self._all_marked:
+            self._mark(self._keys, every=True)
 
     def set_duplicates(self, found: tuple[Duplicate, ...]) -> None:
         """The check has ended."""
@@ -209,12 +217,14 @@ class Deliveries(View):
         """Go to the next tab, or mark."""
         if command_id == "tab":
             self.open_tab(TABS[(TABS.index(self._tab) + 1) % len(TABS)])
+        elif command_id in ("mark", "mark-all") and self._tab == "duplicates":
+            pass  # what belongs together is changed together, one find at a time
         elif command_id == "mark" and self.table.chosen:
-            self.table.marked ^= {self.table.key}
+            self._mark(self.table.marked ^ {self.table.key})
             self.table.action_move(1)
         elif command_id == "mark-all":
-            everything = frozenset(row.delivery_id for row in self._rows)
-            self.table.marked = frozenset() if self.table.marked else everything
+            every = not self._all_marked
+            self._mark(self._keys if every else frozenset(), every=every)
         elif command_id == "open" and self.table.chosen:
             self._open(self.table.key)
         else:
@@ -234,8 +244,20 @@ class Deliveries(View):
         else:
             self.post_message(DeliveryOpened(key))
 
+    @property
+    def _keys(self) -> frozenset[str]:
+        return frozenset(row.delivery_id for row in self._rows)
+
+    def _mark(self, keys: frozenset[str], *, every: bool = False) -> None:
+        """Mark these; ``every``: they stand for all that are in the tab, also those not loaded."""
+        self._all_marked, self.table.marked = every and bool(keys), keys
+        self.watch_deliveries()
+
     def targets(self, action: str) -> tuple[str, ...]:
-        """The marked or chosen deliveries; of a duplicate, all of its deliveries; to suppress, their subscribers."""
+        """The marked or chosen deliveries, ``query:…`` for all of the tab; of a duplicate, all of its deliveries; to
+        suppress, their subscribers."""
+        if self._all_marked:
+            return (f"query:state:{','.join(TAB_STATES[self._tab])}",)
         if action == "suppress" and self._tab != "duplicates":
             ids = self.targets("")
             return tuple(dict.fromkeys(row.subscriber for row in self._rows if row.delivery_id in ids))
@@ -265,7 +287,7 @@ class Deliveries(View):
     def back(self) -> bool:
         """Unmark."""
         if self.table.marked:
-            self.table.marked = frozenset()
+            self._mark(frozenset())
             return True
         return False
 

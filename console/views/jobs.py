@@ -111,6 +111,8 @@ class Jobs(View):
         else:
             self._jobs = page.rows
         self._next = page.next
+        if self.all_marked:
+            self.table.marked = frozenset(job.job_id for job in self._jobs)
         self.table.set_empty(self._nothing())
         self._draw()
         words = f"{whole(page.total)} in all" if not query else f"{whole(page.total)} match"

@@ -171,6 +171,40 @@ def test_a_star_means_all_that_match_also_those_not_loaded() -> None:
     play(scene, deck)
 
 
+@pytest.mark.parametrize(
+    ("keys", "action", "targets"),
+    [
+        ("C", "cancel-delivery", "query:state:pending"),
+        ("ttN", "resolve-not-sent", "query:state:uncertain"),
+        ("tttU", "suppress", "query:state:rejected,missed,bounced,failed,complained"),
+    ],
+)
+def test_a_star_means_all_deliveries_of_the_tab_whatever_was_marked(
+    keys: str, action: str, targets: str
+) -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("5", *keys[:-1], "space", "asterisk", keys[-1], "enter")
+        assert deck.changes[0][:2] == (action, (targets,))
+
+    play(scene, deck)
+
+
+def test_a_second_star_marks_nothing_and_one_more_mark_means_what_is_marked() -> None:
+    deck = canned()
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("5", "asterisk")
+        assert "all of upcoming are marked" in stage.screen_text()
+        await stage.press("asterisk", "space", "space")
+        assert "2 marked" in stage.screen_text()
+        await stage.press("C", "enter")
+        assert len(deck.changes[0][1]) == 2
+
+    play(scene, deck)
+
+
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.action], ids=lambda c: f"{c.id}")
 def test_a_read_only_console_refuses_every_change(command: object) -> None:
     deck = canned()
