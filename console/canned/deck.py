@@ -14,6 +14,7 @@ from console.canned.world import World, snapshot
 from console.feed import (
     CURVE_POINTS,
     PAGE_ROWS,
+    TAB_STATES,
     AuditStep,
     CheckRow,
     DeliveryList,
@@ -196,7 +197,7 @@ class CannedDeck:
 
     def preview(self, action: str, targets: tuple[str, ...], detail: str = "") -> Preview:
         """What an action would touch."""
-        count = 43 if any(target.startswith("query:") for target in targets) else max(1, len(targets))
+        count = self._meant(targets)
         mailed = action in ("requeue", "retry-delivery")
         return Preview(
             action=action,
@@ -209,6 +210,12 @@ class CannedDeck:
             asks="the provider's id of the mail" if action == "resolve-sent" else "",
             detail=detail,
         )
+
+    def _meant(self, targets: tuple[str, ...]) -> int:
+        for tab, states in TAB_STATES.items():
+            if targets == (f"query:state:{','.join(states)}",):
+                return rows.delivery_total(tab, self.world)
+        return 43 if any(target.startswith("query:") for target in targets) else max(1, len(targets))
 
     def run(self, preview: Preview, targets: tuple[str, ...], reason: str, cursor: str) -> Iterator[Progress]:
         """Pretends to do it, in steps."""
