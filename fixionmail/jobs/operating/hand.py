@@ -11,8 +11,8 @@ from importlib import resources
 from typing import Any
 
 from fixionmail.errors import InputError
+from fixionmail.jobs.operating.connection import connect_operator
 from fixionmail.jobs.worker import scripts
-from fixionmail.jobs.worker.connections import connect
 from fixionmail.jobs.worker.scripts import Script
 
 REPLY_SECONDS = 5.0
@@ -57,7 +57,7 @@ class RedisHand:
 
     def __init__(self, url: str, *, prefix: str = "rq") -> None:
         self.prefix = prefix
-        self.connection = connect(url, reply_timeout=REPLY_SECONDS)
+        self.connection = connect_operator(url, reply_timeout=REPLY_SECONDS)
         self._longest = 0.0
 
     def close(self) -> None:

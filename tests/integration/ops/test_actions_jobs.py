@@ -61,6 +61,14 @@ def failed(redis: Redis, *ids: str) -> None:
     work_off(redis)
 
 
+def forgotten_by_its_dead_worker(redis: Any, job_id: str, *, lease: float = 1) -> None:
+    """A started job whose worker is gone, long enough ago that only the lease names the run."""
+    reports(redis).enqueue(f"{HERE}.nothing", job_id=job_id)
+    redis.lrem("rq:queue:reports", 1, job_id)
+    redis.hset(f"rq:job:{job_id}", mapping={"status": "started", "worker_name": "killed"})
+    redis.zadd("rq:wip:reports", {f"{job_id}:{'e' * 32}": lease})
+
+
 def record(redis: Any, job_id: str) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = redis.hgetall(f"rq:job:{job_id}")
     return found
@@ -224,6 +232,21 @@ class TestRequeue:
 
         assert redis.lrange("rq:queue:reports", 0, -1) == [b"lost"]
         assert redis.keys("rq:wip:*") + redis.keys("rq:exec*") + redis.keys("rq:worker:*") == []
+
+    def test_leaves_no_lease_of_a_dead_run_that_nothing_else_names_any_more(
+        self, redis: Any, hands: Hands, reader: RedisReader
+    ) -> None:
+        forgotten_by_its_dead_worker(redis, "lost")
+
+        assert act(hands, "requeue", "lost") == {"lost": "done"}
+
+        assert redis.lrange("rq:queue:reports", 0, -1) == [b"lost"]
+        assert findings(reader) == {}
+
+    def test_leaves_a_job_alone_whose_run_only_its_lease_names(self, redis: Any, hands: Hands) -> None:
+        forgotten_by_its_dead_worker(redis, "runs", lease=time.time() + 60)
+        for name in ("requeue", "cancel", "delete"):
+            assert act(hands, name, "runs") == {"runs": "running"}
 
     def test_two_operators_at_once_requeue_each_job_once(self, redis: Redis, server: RedisServer) -> None:
         ids = [f"j-{n}" for n in range(1000)]
@@ -413,6 +436,44 @@ class TestRepair:
         assert findings(reader) == {}
         assert "undecided" not in outcomes.values()
         assert sorted(queue.job_ids) == ["both", "kept", "lost", "stale", "twice"]
+
+    def test_leaves_no_lease_of_a_dead_run_that_nothing_else_names_any_more(
+        self, redis: Any, hands: Hands, reader: RedisReader
+    ) -> None:
+        forgotten_by_its_dead_worker(redis, "lost")
+
+        assert repair(hands, ["lost"]) == {"lost": "requeued"}
+
+        assert redis.lrange("rq:queue:reports", 0, -1) == [b"lost"]
+        assert findings(reader) == {}
+
+    @pytest.mark.parametrize("status", ["queued", "failed"])
+    def test_takes_the_lease_of_a_dead_run_from_a_job_that_has_moved_on(
+        self, redis: Any, hands: Hands, reader: RedisReader, status: str
+    ) -> None:
+        failed(redis, "moved-on")
+        if status == "queued":
+            act(hands, "requeue", "moved-on")
+        redis.zadd("rq:wip:reports", {"moved-on:" + "e" * 32: 1})
+
+        assert repair(hands, ["moved-on"]) == {"moved-on": "kept"}
+
+        assert record(redis, "moved-on")[b"status"] == status.encode()
+        assert findings(reader) == {}
+
+    def test_takes_the_lease_of_a_dead_run_from_a_job_that_runs_again(self, redis: Any, hands: Hands) -> None:
+        forgotten_by_its_dead_worker(redis, "again")
+        redis.zadd("rq:wip:reports", {"again:" + "f" * 32: time.time() + 60})
+
+        assert repair(hands, ["again"]) == {"again": "kept"}
+
+        assert redis.zrange("rq:wip:reports", 0, -1) == [b"again:" + b"f" * 32]
+
+    def test_of_a_job_that_waits_while_somebody_runs_it_says_so(self, redis: Any, hands: Hands) -> None:
+        reports(redis).enqueue(f"{HERE}.nothing", job_id="twice")
+        redis.zadd("rq:wip:reports", {"twice:" + "e" * 32: time.time() + 60})
+
+        assert repair(hands, ["twice"]) == {"twice": "running"}
 
     def test_of_what_a_real_rq_2_left_puts_the_job_in_limbo_back(
         self, old_deployment: Any, hands: Hands, reader: RedisReader

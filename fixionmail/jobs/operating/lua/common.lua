@@ -18,34 +18,62 @@ local function try(...)
 end
 
 -- Entries of a job among the running ones of its queue: RQ 3 writes job:execution into wip, RQ 2 the id, older ones too.
-local function executions_of(job_id)
-  local entries = {}
+-- What names them elsewhere outlives a dead worker by minutes only, so the registry itself is read, once in a call: those
+-- whose lease ends first, dead ones therefore before all others.
+local RUNS_READ = 2000
+local runs_by_queue = {}
+
+local function runs_by_job(queue)
+  if runs_by_queue[queue] then return runs_by_queue[queue] end
+  local runs = {}
+  for _, entry in ipairs(try('ZRANGE', key_of('wip', queue), 0, RUNS_READ - 1) or {}) do
+    for _, job_id in ipairs({entry, string.match(entry, '^(.*):[^:]*$')}) do
+      runs[job_id] = runs[job_id] or {}
+      table.insert(runs[job_id], entry)
+    end
+  end
+  runs_by_queue[queue] = runs
+  return runs
+end
+
+local function runs_of(job_id, queue)
+  local entries, known = {}, {}
+  local function add(entry)
+    if not known[entry] then entries[#entries + 1], known[entry] = entry, true end
+  end
+  for _, entry in ipairs(runs_by_job(queue)[job_id] or {}) do add(entry) end
   for _, execution in ipairs(try('ZRANGE', key_of('executions', job_id), 0, -1) or {}) do
-    entries[#entries + 1] = job_id .. ':' .. string.match(execution, '([^:]*)$')
+    add(job_id .. ':' .. string.match(execution, '([^:]*)$'))
   end
   return entries
 end
 
+local function is_vouched_for(entry, queue)
+  local lease = tonumber(try('ZSCORE', key_of('wip', queue), entry) or nil)
+  return lease ~= nil and (lease > now or lease < 0)
+end
+
 -- Whether somebody vouches for a run of this job right now.
 local function is_running(job_id, queue)
-  local entries = executions_of(job_id)
-  entries[#entries + 1] = job_id
-  for _, entry in ipairs(entries) do
-    local lease = tonumber(try('ZSCORE', key_of('wip', queue), entry) or nil)
-    if lease and (lease > now or lease < 0) then return true end
+  if is_vouched_for(job_id, queue) then return true end
+  for _, entry in ipairs(runs_of(job_id, queue)) do
+    if is_vouched_for(entry, queue) then return true end
   end
   return false
 end
 
+-- Forget one run, with what names it; 1 when it counted as running.
+local function forget_run(entry, queue, worker)
+  local holder = try('HGET', key_of('execution', entry), 'worker_name') or worker
+  redis.call('DEL', key_of('execution', entry))
+  if holder then try('SREM', key_of('worker', holder) .. ':executions', entry) end
+  return try('ZREM', key_of('wip', queue), entry) or 0
+end
+
 local function forget_running(job_id, queue, worker)
-  local entries = executions_of(job_id)
-  for _, entry in ipairs(entries) do
-    local holder = try('HGET', key_of('execution', entry), 'worker_name') or worker
-    redis.call('DEL', key_of('execution', entry))
-    if holder then try('SREM', key_of('worker', holder) .. ':executions', entry) end
-  end
+  local entries = runs_of(job_id, queue)
+  for _, entry in ipairs(entries) do forget_run(entry, queue, worker) end
   if #entries > 0 then redis.call('DEL', key_of('executions', job_id)) end
-  try('ZREM', key_of('wip', queue), job_id, unpack(entries))
 end
 
 local function leave_registries(job_id, queue)

@@ -1,6 +1,7 @@
 -- Make Redis agree with itself about each id: a job, an execution (job:execution) or a worker, whatever it is.
--- requeued, removed, put back, kept; sound: there was nothing to mend; undecided: nothing says when it is due; later: not
--- looked at, as the lists are long and others came before it.
+-- requeued, removed, put back, kept; sound: there was nothing to mend; running: it waits, and somebody still vouches for
+-- an earlier run; undecided: nothing says when it is due; later: not looked at, as the lists are long and others came
+-- before it.
 local COMPARED = 150000 -- entries of lists, in one call, if more than one id is looked at
 local limits = try('SMEMBERS', prefix .. ':rl-keys') or {}
 local queues, entries = {}, 0
@@ -9,16 +10,21 @@ for _, key in ipairs(try('SMEMBERS', prefix .. ':queues') or {}) do
   entries = entries + (try('LLEN', key) or 0)
 end
 
--- Runs of a job without a record: what would name them may be gone too, so all that runs is looked through.
 local function remove_runs(job_id, queue)
-  local removed, wip, start = 0, key_of('wip', queue), job_id .. ':'
-  for _, entry in ipairs(try('ZRANGE', wip, 0, -1) or {}) do
-    if entry == job_id or string.sub(entry, 1, #start) == start then
-      redis.call('DEL', key_of('execution', entry))
-      removed = removed + redis.call('ZREM', wip, entry)
+  local removed = 0
+  for _, entry in ipairs(runs_by_job(queue)[job_id] or {}) do removed = removed + forget_run(entry, queue) end
+  return removed
+end
+
+-- Forget the runs, on whatever queue, that nobody vouches for; how many there were.
+local function leave_dead_runs(job_id)
+  local left = 0
+  for _, queue in ipairs(queues) do
+    for _, entry in ipairs(runs_by_job(queue)[job_id] or {}) do
+      if not is_vouched_for(entry, queue) then left = left + forget_run(entry, queue) end
     end
   end
-  return removed
+  return left
 end
 
 -- Leave what limits hold back, but for the limit ``kept``; how many did.
@@ -43,9 +49,9 @@ local function remove_everywhere(job_id)
   return removed
 end
 
--- Leave every registry but ``kept`` of ``origin``, and every limit but ``limit``; how many were left.
+-- Leave every registry but ``kept`` of ``origin``, every limit but ``limit``, and dead runs; how many were left.
 local function leave_others(job_id, origin, kept, limit)
-  local left = leave_limits(job_id, limit)
+  local left = leave_limits(job_id, limit) + leave_dead_runs(job_id)
   for _, queue in ipairs(queues) do
     for _, registry in ipairs(REGISTRIES) do
       if not (queue == origin and registry == kept) then
@@ -66,7 +72,8 @@ local function mend_queued(job_id, queue, worker)
     return 'requeued'
   end
   if #places > 1 then try('LREM', list_of(queue), 1 - #places, job_id) end
-  return (#places > 1 or left > 0) and 'kept' or 'sound'
+  if #places > 1 or left > 0 then return 'kept' end
+  return is_running(job_id, queue) and 'running' or 'sound'
 end
 
 local function mend_held_back(job_id, queue, worker, limit, most)
@@ -98,6 +105,7 @@ local function mend_job(job_id)
   if status == 'queued' then return mend_queued(job_id, queue, worker) end
   if status == 'started' then
     if is_running(job_id, queue) then return leave_others(job_id, queue, 'wip') > 0 and 'kept' or 'sound' end
+    forget_running(job_id, queue, worker)
     leave_others(job_id, queue, nil)
     try('LREM', list_of(queue), 0, job_id)
     push(job_id, queue, worker)
