@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fixionmail.ops.reading import text_of
+from fixionmail.jobs.operating.raw_ids import text_of_id
 from fixionmail.ops.views.findings import Cure, Finding, Harm
 
 NAMED_IDS = 1000
@@ -114,7 +114,7 @@ class Oddities:
 
 def _finding(kind: str, ids: list[bytes]) -> Finding:
     about = _KINDS[kind]
-    named = tuple(text_of(each) for each in ids[:NAMED_IDS])
+    named = tuple(map(text_of_id, ids[:NAMED_IDS]))
     return Finding(
         kind=kind,
         harm=about.harm,

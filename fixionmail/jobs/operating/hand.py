@@ -12,8 +12,9 @@ from typing import Any
 
 from fixionmail.errors import InputError
 from fixionmail.jobs.operating.connection import connect_operator
+from fixionmail.jobs.operating.raw_ids import raw_id
 from fixionmail.jobs.worker import scripts
-from fixionmail.jobs.worker.scripts import Script
+from fixionmail.jobs.worker.scripts import Argument, Script
 
 REPLY_SECONDS = 5.0
 _TIMES = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -140,10 +141,14 @@ class RedisHand:
         return words
 
     def repair(self, ids: Sequence[str]) -> list[str]:
-        """Make Redis agree with itself about these jobs, executions and workers; a word for each."""
+        """Make Redis agree with itself about these jobs, executions and workers; a word for each.
+
+        Args:
+            ids: As ``text_of_id`` names them.
+        """
         words: dict[str, str] = {}
         while left := [each for each in ids if words.get(each, _LATER) == _LATER]:
-            words |= dict(zip(left, map(_text, self._run(_REPAIR, left)), strict=True))
+            words |= dict(zip(left, map(_text, self._run(_REPAIR, [*map(raw_id, left)])), strict=True))
         return [words[each] for each in ids]
 
     def stop_job(self, job_id: str) -> str:
@@ -185,7 +190,7 @@ class RedisHand:
         heard = self.connection.publish(f"{self.prefix}:pubsub:{worker}", json.dumps(words))
         return "asked" if heard else "nobody listens"
 
-    def _run(self, script: Script, arguments: Sequence[str]) -> Any:
+    def _run(self, script: Script, arguments: Sequence[Argument]) -> Any:
         now = datetime.now(UTC).strftime(_TIMES)
         began = time.monotonic()
         answer = scripts.run(self.connection, script, [self.prefix, now, *arguments])

@@ -9,6 +9,7 @@ from functools import partial
 
 from fixionmail.jobs.names import SEND_MAIL, WRITE_STORY
 from fixionmail.jobs.operating.hand import JobSeen
+from fixionmail.jobs.operating.raw_ids import text_of_id
 from fixionmail.jobs.worker import scripts
 from fixionmail.ops.actions import stories
 from fixionmail.ops.actions.action import Action, Order, Seen, parts
@@ -124,8 +125,8 @@ def _lost_of(hands: Hands, queue: str) -> list[str] | None:
         return None
     limbo = scripts.command(redis, "LRANGE", f"{prefix}:queue:{queue}:intermediate", 0, -1)
     lapsed = scripts.command(redis, "ZRANGEBYSCORE", f"{prefix}:wip:{queue}", 0, time.time())
-    ids = [raw.decode(errors="replace") for raw in (*limbo, *lapsed)]
-    return list(dict.fromkeys(each.partition(":")[0] for each in ids))
+    runs = (member.rpartition(b":")[0] or member for member in lapsed)
+    return list(dict.fromkeys(map(text_of_id, (*limbo, *runs))))
 
 
 def _repair(hands: Hands, chunk: Mapping[str, str], order: Order) -> Mapping[str, str]:

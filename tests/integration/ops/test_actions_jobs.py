@@ -475,6 +475,40 @@ class TestRepair:
 
         assert repair(hands, ["twice"]) == {"twice": "running"}
 
+    @pytest.mark.parametrize("job_id", [b"\xff\xfe", b"caf\xc3\xa9-\xe9", b"a:b:c", b"\xff:\xfe"])
+    @pytest.mark.parametrize(
+        "key", ["rq:queue:reports", "rq:queue:reports:intermediate", "rq:failed:reports"]
+    )
+    def test_removes_entries_whose_ids_are_none_of_rqs(
+        self, redis: Any, hands: Hands, reader: RedisReader, job_id: bytes, key: str
+    ) -> None:
+        reports(redis).enqueue(f"{HERE}.nothing", job_id="even")
+        if key.startswith("rq:queue:"):
+            redis.rpush(key, job_id)
+        else:
+            redis.zadd(key, {job_id: 1})
+        (named,) = findings(reader)["entry-without-record"]
+
+        assert repair(hands, [named]) == {named: "removed"}
+
+        assert findings(reader) == {}
+        assert reports(redis).job_ids == ["even"]
+
+    def test_of_a_queue_finds_lost_jobs_whatever_their_ids_are(self, redis: Any, hands: Hands) -> None:
+        redis.sadd("rq:queues", "rq:queue:reports")
+        redis.rpush("rq:queue:reports:intermediate", b"\xff\xfe", "a:b:c")
+
+        assert repair(hands, ["reports"]) == {"\\xff\\xfe": "removed", "a:b:c": "removed"}
+
+    def test_leaves_an_execution_alone_that_a_lease_stands_behind(self, redis: Any, hands: Hands) -> None:
+        run = "runs:" + "e" * 32
+        forgotten_by_its_dead_worker(redis, "runs", lease=time.time() + 60)
+        redis.hset(f"rq:execution:{run}", "worker_name", "w")
+
+        assert repair(hands, [run]) == {run: "sound"}
+
+        assert redis.exists(f"rq:execution:{run}", "rq:wip:reports") == 2
+
     def test_of_what_a_real_rq_2_left_puts_the_job_in_limbo_back(
         self, old_deployment: Any, hands: Hands, reader: RedisReader
     ) -> None:

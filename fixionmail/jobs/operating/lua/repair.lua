@@ -116,17 +116,15 @@ local function mend_job(job_id)
   return registry and mend_ended(job_id, registry, queue) or 'undecided'
 end
 
--- An execution that no lease and no record stands behind.
+-- An execution that no lease and no record stands behind, or an id like one's without a record.
 local function mend_execution(member)
-  local job_id = string.match(member, '^(.*):[^:]*$')
+  local origin = try('HGET', key_of('job', string.match(member, '^(.*):[^:]*$')), 'origin')
+  if origin and try('ZSCORE', key_of('wip', origin), member) then return 'sound' end
   local removed = redis.call('DEL', key_of('execution', member))
   for _, worker in ipairs(try('SMEMBERS', prefix .. ':workers') or {}) do
-    local origin = try('HGET', key_of('job', job_id), 'origin')
-    if not origin or not try('ZSCORE', key_of('wip', origin), member) then
-      removed = removed + (try('SREM', worker .. ':executions', member) or 0)
-    end
+    removed = removed + (try('SREM', worker .. ':executions', member) or 0)
   end
-  return removed > 0 and 'removed' or 'sound'
+  return removed + remove_everywhere(member) > 0 and 'removed' or 'sound'
 end
 
 local function mend_worker(name)
