@@ -74,7 +74,7 @@ class Deployment:
                         at = datetime.fromisoformat(value.decode()) - timedelta(seconds=seconds)
                         self.redis.hset(key, field, at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
             if left > 0:
-                self.redis.pexpire(key, max(1, left - round(seconds * 1000)))
+                self.redis.pexpire(key, left - round(seconds * 1000))  # of none left, it is gone at once
 
     def cure(self, finding: Finding, action: str) -> dict[str, int]:
         """Run the cure of that name that the finding offers; the outcomes, counted."""
