@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from redis.exceptions import (
     AuthenticationError,
     AuthenticationWrongNumberOfArgsError,
+    InvalidResponse,
     NoPermissionError,
     NoScriptError,
     RedisError,
@@ -19,7 +20,7 @@ from redis.exceptions import (
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from fixionmail.errors import RedisUnreachableError
-from fixionmail.jobs.worker.connections import connect
+from fixionmail.jobs.operating.connection import connect_operator
 from fixionmail.jobs.worker.scripts import Argument, Script, command
 from fixionmail.settings import masked_url
 
@@ -45,7 +46,7 @@ class RedisReader:
     Args:
         url: ``redis://``, ``rediss://`` or ``unix://``.
         prefix: What RQ's keys begin with.
-        reply_seconds: How long to wait for an answer.
+        reply_seconds: How long to wait for an answer to begin or go on; it must be whole after twice as long.
     """
 
     def __init__(self, url: str, *, prefix: str = "rq", reply_seconds: float = REPLY_SECONDS) -> None:
@@ -54,7 +55,7 @@ class RedisReader:
         self.commands = 0
         """Commands sent so far; what connecting costs is not among them."""
         self._url = url
-        self._redis = connect(url, reply_timeout=reply_seconds, connect_timeout=CONNECT_SECONDS)
+        self._redis = connect_operator(url, reply_timeout=reply_seconds, connect_timeout=CONNECT_SECONDS)
         self._eval = "EVAL_RO"
 
     def run(self, script: Script, arguments: Sequence[Argument] = ()) -> Any:
@@ -127,6 +128,8 @@ def in_words(error: Exception, url: str) -> str:
         case RedisTimeoutError() | TimeoutError():
             tls = " A server without TLS is reached with redis://." if url.startswith("rediss:") else ""
             return f"Redis at {place} does not answer in time.{tls}"
+        case InvalidResponse():
+            return f"What listens at {place} does not answer as a Redis does."
         case ResponseError():
             return _refusal(text, place)
         case _:

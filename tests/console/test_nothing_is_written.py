@@ -25,8 +25,8 @@ from tests.contract.store.world import World
 from tests.integration.worker.monitor import sent_commands
 
 JOBS = 6000
-LOOKING = {"AUTH", "EVALSHA_RO", "EVAL_RO"}
-"""A greeting, and scripts that the server itself lets only read. (CLIENT LIST is not shown by MONITOR.)"""
+LOOKING = {"AUTH", "PING", "EVALSHA_RO", "EVAL_RO"}
+"""Greetings, and scripts that the server itself lets only read. (CLIENT LIST is not shown by MONITOR.)"""
 
 
 @pytest.fixture

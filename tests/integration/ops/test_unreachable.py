@@ -14,6 +14,7 @@ import pytest
 from redis import Redis
 
 from fixionmail.errors import RedisUnreachableError
+from fixionmail.ops.actions import Hands
 from fixionmail.ops.connection import RedisReader, place_of
 from fixionmail.ops.redis_look import look
 from fixionmail.ops.snapshot import Observer
@@ -31,8 +32,11 @@ def refusal(url: str) -> str:
 
 
 @contextmanager
-def answering(reply: bytes | None) -> Iterator[int]:
-    """A server that answers everything with ``reply``; None: it closes at once. Yields its port."""
+def answering(reply: bytes | None, *, piece_seconds: float | None = None) -> Iterator[int]:
+    """A server that answers everything with ``reply``; None: it closes at once. Yields its port.
+
+    ``piece_seconds``: how long it waits before each byte of an answer.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -43,7 +47,12 @@ def answering(reply: bytes | None) -> Iterator[int]:
                 return
             with client, suppress(ConnectionError):
                 while reply is not None and client.recv(65536):
-                    client.sendall(reply)
+                    if piece_seconds is None:
+                        client.sendall(reply)
+                        continue
+                    for byte in reply:
+                        time.sleep(piece_seconds)
+                        client.sendall(bytes([byte]))
 
     threading.Thread(target=serve, daemon=True).start()
     try:
@@ -129,9 +138,36 @@ def test_a_port_that_closes_at_once_may_want_tls() -> None:
         assert "rediss://" in refusal(f"redis://127.0.0.1:{port}")
 
 
-def test_something_that_is_no_redis_is_told() -> None:
-    with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
-        assert f"127.0.0.1:{port}" in refusal(f"redis://127.0.0.1:{port}")
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"+OK\r\n",
+        b"+PONG\r\n",
+        b":1\r\n",
+        b"$-1\r\n",
+        b"*0\r\n",
+        b"*2\r\n$1\r\na\r\n$1\r\nb\r\n",
+    ],
+)
+def test_something_that_is_no_redis_is_told(reply: bytes) -> None:
+    with answering(reply) as port:
+        url = f"redis://127.0.0.1:{port}"
+        words = f"What listens at 127.0.0.1:{port}/0 does not answer as a Redis does."
+        assert refusal(url) == words
+
+        hands = Hands(redis_url=url)
+        with pytest.raises(RedisUnreachableError, match=words):
+            hands.call(hands.redis.suspend)
+        hands.close()
+
+
+def test_an_answer_in_small_pieces_is_not_waited_for_without_end() -> None:
+    with answering(b"+" + b"x" * 1000 + b"\r\n", piece_seconds=0.1) as port:
+        began = time.monotonic()
+
+        assert refusal(f"redis://127.0.0.1:{port}") == f"Redis at 127.0.0.1:{port}/0 does not answer in time."
+        assert time.monotonic() - began < 5
 
 
 def test_a_hung_redis_costs_no_more_than_its_timeout(tmp_path: Path) -> None:
