@@ -96,7 +96,10 @@ def _pairs(flat: Sequence[bytes]) -> dict[str, bytes]:
 def _state(exists: bool, record: Mapping[str, Any], places: Sequence[Any]) -> str:
     if not exists:
         return "no record"
-    return text_of(record["status"]) or (text_of(places[0][0]) if places else "unknown")
+    status, found_in = text_of(record["status"]), [text_of(place[0]) for place in places]
+    if status == "queued" and "limbo" in found_in and "queued" not in found_in:
+        return "limbo"
+    return status or (found_in[0] if found_in else "unknown")
 
 
 def _place(place: Sequence[Any]) -> str:

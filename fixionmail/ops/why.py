@@ -177,16 +177,21 @@ def _by_its_place(detail: JobDetail, row: StoryJobRow | None) -> Iterator[Reason
             yield "It is scheduled for later.", ()
         case "limbo":
             yield (
-                "A worker took it off the queue and ended before it had started it.",
-                (Cure(label="put it back", action="repair-redis", targets=(detail.job_id,)),),
+                "It is in limbo: a worker took it off the queue and has not started it. Unless that was a moment ago, "
+                "the worker has ended, and no other will take it.",
+                (_put_back(detail),),
             )
         case _ if row is not None:
             yield _not_rung()
         case _ if not detail.places:
             yield (
                 "It is in no list and no registry: it was lost after it had been taken off its queue.",
-                (Cure(label="put it back", action="repair-redis", targets=(detail.job_id,)),),
+                (_put_back(detail),),
             )
+
+
+def _put_back(detail: JobDetail) -> Cure:
+    return Cure(label="put it back", action="repair-redis", targets=(detail.job_id,))
 
 
 def _held_back(limit: RateLimit) -> Reason:

@@ -77,6 +77,7 @@ class JobDetail:
 
     job_id: str
     state: str
+    """What its record says; ``limbo`` where that is queued, and only a worker's intermediate list holds it."""
     places: tuple[str, ...]
     """Every list and registry that holds its id."""
     queue: str

@@ -1,0 +1,64 @@
+"""Why a job of any RQ deployment is not running: what is told of those that got lost on the way to a worker."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import Any
+
+import pytest
+from redis import Redis
+from rq import Queue, Worker
+
+from fixionmail.ops import why
+from fixionmail.ops.snapshot import Observer
+from fixionmail.ops.views.jobs import JobDetail
+from tests.integration.worker.functions import HERE
+from tests.integration.worker.servers import RedisServer
+
+
+@pytest.fixture
+def queue(redis: Redis) -> Queue:
+    """A queue with one job and a live worker."""
+    queue = Queue("reports", connection=redis)
+    queue.enqueue(f"{HERE}.nothing", job_id="a-job")
+    Worker([queue], connection=redis, name="lives").register_birth()
+    return queue
+
+
+def asked(server: RedisServer) -> JobDetail:
+    with closing(Observer(redis_url=server.url)) as observer:
+        found = why.ask(observer, "a-job")
+    assert found is not None
+    return found
+
+
+def put_back(job: JobDetail) -> list[tuple[str, tuple[str, ...]]]:
+    return [(cure.action, cure.targets) for cure in job.cures]
+
+
+def test_one_that_waits_is_told_to_wait(queue: Queue, server: RedisServer) -> None:
+    job = asked(server)
+    assert (job.state, job.why, job.cures) == ("queued", ("It waits for its turn in the queue.",), ())
+
+
+@pytest.mark.parametrize("lease", [None, 1, time.time() + 3600], ids=["no run", "a dead run", "a run"])
+def test_one_in_limbo_is_named_with_its_cure(
+    redis: Any, queue: Queue, server: RedisServer, lease: float | None
+) -> None:
+    redis.lmove("rq:queue:reports", "rq:queue:reports:intermediate", "LEFT", "RIGHT")
+    if lease is not None:
+        redis.zadd("rq:wip:reports", {"a-job": lease})
+
+    job = asked(server)
+
+    assert job.state == "limbo"
+    assert job.why[-1].startswith("It is in limbo: a worker took it off the queue and has not started it.")
+    assert put_back(job) == [("repair-redis", ("a-job",))]
+
+
+def test_one_that_waits_again_and_was_left_in_limbo_waits(
+    redis: Any, queue: Queue, server: RedisServer
+) -> None:
+    redis.rpush("rq:queue:reports:intermediate", "a-job")
+    assert asked(server).why[-1] == "It waits for its turn in the queue."
