@@ -12,7 +12,7 @@ import typer
 
 from fixionmail.commands import delivery_actions
 from fixionmail.commands.output import AsJson, moment, print_facts, print_json, print_table
-from fixionmail.commands.session import opened_store
+from fixionmail.commands.session import opened_to_look
 from fixionmail.models.deliveries import DeliveryState
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List deliveries, newest due first. A search looks at the newest 5,000 of each state."""
-    with opened_store() as store:
+    with opened_to_look() as store:
         found, bounded = _listed(store, [str(name) for name in state or ()], search, limit + 1)
     shown, more = found[:limit], len(found) > limit
     if as_json:
@@ -59,7 +59,7 @@ def show(
     from fixionmail.ops.deliveries import UnknownDeliveryError
     from fixionmail.ops.delivery_detail import detail
 
-    with opened_store() as store:
+    with opened_to_look() as store:
         record = store.deliveries.show(delivery_id)
     if record is None:
         raise UnknownDeliveryError(delivery_id)
@@ -80,7 +80,7 @@ def duplicates(
 ) -> None:
     """Look for second mails, and for what could hide one. Exit code 1 when something is found."""
     since = (datetime.now(UTC) - timedelta(days=days)).date()
-    with opened_store() as store:
+    with opened_to_look() as store:
         found = store.deliveries.duplicates(since=since)
     if as_json:
         print_json({"since": since, "findings": [asdict(finding) for finding in found]})

@@ -1,4 +1,4 @@
-"""What every command that changes something needs: the store, and somebody's yes."""
+"""What commands on the database need: the store, and somebody's yes before a change."""
 
 from __future__ import annotations
 
@@ -21,6 +21,22 @@ def opened_store() -> Iterator[Store]:
     from fixionmail.store import open_store
 
     with open_store(load_settings(), max_connections=1) as store:
+        yield store
+
+
+@contextmanager
+def opened_to_look() -> Iterator[Store]:
+    """The store that the settings name, for a command that only looks: it starts no database.
+
+    Raises:
+        UnreachableError: none is named, and the bundled one does not run.
+    """
+    from fixionmail.settings import load_settings
+    from fixionmail.store import open_store, require_running
+
+    settings = load_settings()
+    require_running(settings)
+    with open_store(settings, max_connections=1) as store:
         yield store
 
 

@@ -12,7 +12,7 @@ import typer
 
 from fixionmail.commands import stories_preview
 from fixionmail.commands.output import AsJson, clean, moment, print_facts, print_json, print_table
-from fixionmail.commands.session import Yes, confirm, opened_store
+from fixionmail.commands.session import Yes, confirm, opened_store, opened_to_look
 
 if TYPE_CHECKING:
     from fixionmail.models.stories import StoryRecord, Usage, WrittenStory
@@ -36,7 +36,7 @@ def list_(
     """List stories, newest first, with what each took."""
     from fixionmail.subscribers import service
 
-    with opened_store() as store:
+    with opened_to_look() as store:
         user = service.find(store, email).user_id if email else None
         found = _listed(store, user, limit + 1)
     shown, more = found[:limit], len(found) > limit
@@ -128,7 +128,7 @@ def _listed(store: Store, user: UUID | None, limit: int) -> list[WrittenStory]:
 def _record(story_id: UUID) -> StoryRecord:
     from fixionmail.errors import FixionMailError
 
-    with opened_store() as store:
+    with opened_to_look() as store:
         record = store.writing.show(story_id)
     if record is None:
         raise FixionMailError(f"There is no story {story_id}.")

@@ -14,7 +14,7 @@ import typer
 from fixionmail.commands import subscribers_import
 from fixionmail.commands.acting import DryRun, act
 from fixionmail.commands.output import AsJson, clean, moment, print_facts, print_json, print_table
-from fixionmail.commands.session import Yes, confirm, opened_store
+from fixionmail.commands.session import Yes, confirm, opened_store, opened_to_look
 
 if TYPE_CHECKING:
     from fixionmail.models.subscribers import Subscriber
@@ -101,7 +101,7 @@ def list_(
     """List subscribers in the order of their addresses."""
     from fixionmail.subscribers import service
 
-    with opened_store() as store:
+    with opened_to_look() as store:
         found = list(islice(service.listed(store, status=status, search=search), limit + 1))
     shown, more = found[:limit], len(found) > limit
     if as_json:
@@ -121,7 +121,7 @@ def show(who: Who, as_json: AsJson = False) -> None:
     """Show one subscriber with the last deliveries."""
     from fixionmail.subscribers import service
 
-    with opened_store() as store:
+    with opened_to_look() as store:
         subscriber = service.find(store, who, deliveries=DELIVERIES_SHOWN)
     if as_json:
         print_json({"subscriber": _as_json(subscriber, deliveries=True)})

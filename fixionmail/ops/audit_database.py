@@ -10,8 +10,9 @@ from fixionmail.jobs.names import story_job_id, story_of
 from fixionmail.jobs.worker.keys import PREFIX
 from fixionmail.ops import database_look
 from fixionmail.ops.audit import DatabaseSide
-from fixionmail.ops.snapshot import Observer, rests
+from fixionmail.ops.snapshot import Observer
 from fixionmail.settings import Settings
+from fixionmail.store import rests
 
 
 def database_side(observer: Observer) -> DatabaseSide | None:

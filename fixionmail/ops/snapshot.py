@@ -12,7 +12,7 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from fixionmail.errors import FixionMailError, InputError, UnreachableError
+from fixionmail.errors import FixionMailError, InputError
 from fixionmail.jobs.names import QUEUES
 from fixionmail.jobs.worker.keys import PREFIX
 from fixionmail.ops import redis_look
@@ -21,7 +21,7 @@ from fixionmail.ops.target import redis_url_of, target_of
 from fixionmail.ops.views.section import Section
 from fixionmail.ops.views.snapshot import CostView, Snapshot
 from fixionmail.settings import Settings
-from fixionmail.store import Store, embedded, open_store
+from fixionmail.store import Store, open_store, require_running
 from fixionmail.store.transport import Transport
 
 if TYPE_CHECKING:
@@ -106,10 +106,7 @@ class Observer:
             return self._opened
 
     def _open(self, settings: Settings) -> Store:
-        if rests(settings):
-            raise UnreachableError(
-                f"Nothing runs in {settings.home}: start it with fixionmail up, or set DATABASE_URL."
-            )
+        require_running(settings)
         opened = self._stack.enter_context(open_store(settings, max_connections=2))
         self._calls = _Counting(opened.transport)
         return _asked_once(self._calls)
@@ -186,12 +183,6 @@ class Observer:
         if self._reader is not None:
             self._reader.close()
         self._stack.close()
-
-
-def rests(settings: Settings) -> bool:
-    """No database is named, and the bundled one does not run."""
-    named = settings.database_url is not None or settings.supabase_url is not None
-    return not named and embedded.running_url(settings.home) is None
 
 
 def _asked_once(transport: Transport) -> Store:

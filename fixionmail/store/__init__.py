@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fixionmail.errors import UnreachableError
 from fixionmail.store.decisions import Decisions
 from fixionmail.store.deliveries import Deliveries
 from fixionmail.store.incoming import Incoming
@@ -125,3 +126,23 @@ def database_url(settings: Settings) -> Iterator[str | None]:
 
         with embedded_postgres(settings.home) as url:
             yield url
+
+
+def rests(settings: Settings) -> bool:
+    """No database is named, and the bundled one does not run."""
+    from fixionmail.store import embedded
+
+    named = settings.database_url is not None or settings.supabase_url is not None
+    return not named and embedded.running_url(settings.home) is None
+
+
+def require_running(settings: Settings) -> None:
+    """Keep whoever only looks from starting the bundled Postgres, which would make one where there is none.
+
+    Raises:
+        UnreachableError: the database rests.
+    """
+    if rests(settings):
+        raise UnreachableError(
+            f"Nothing runs in {settings.home}: start it with fixionmail up, or set DATABASE_URL."
+        )

@@ -71,6 +71,11 @@ def running_url(home: Path) -> str | None:
     return postgres.url(running.port) if running else None
 
 
+def is_made(home: Path) -> bool:
+    """This home has a Postgres, be it up or not."""
+    return _Postgres(folder=home.absolute() / "postgres").data.exists()
+
+
 def engine_of(home: Path) -> Engine:
     """The engine of this home's Postgres, for whoever supervises it."""
     postgres = _Postgres(folder=home.absolute() / "postgres")

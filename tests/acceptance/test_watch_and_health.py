@@ -67,8 +67,31 @@ def test_an_address_that_is_none_is_refused_before_anything_is_looked_at(tmp_pat
     assert ended.err == "--alert needs an address like https://example.com/hook.\n"
 
 
-def test_asking_for_health_where_nothing_runs_starts_nothing(tmp_path: Path) -> None:
-    ended = run(tmp_path, "health", "worker")
-    assert ended.code == 4
-    assert "Nothing runs in" in ended.err
+SOME_ID = "0192f0c1-2345-7abc-8def-0123456789ab"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "health worker",
+        "status",
+        "metrics",
+        "doctor",
+        "deliveries list",
+        f"deliveries show {SOME_ID}",
+        "deliveries duplicates",
+        "stories list",
+        f"stories show {SOME_ID}",
+        "subscribers list",
+        "subscribers show ada@example.com",
+        f"jobs why {SOME_ID}",
+        "db status",
+        "db migrate --plan",
+        "db migrate --sql",
+    ],
+)
+def test_asking_where_nothing_runs_says_what_to_start_and_starts_nothing(tmp_path: Path, words: str) -> None:
+    ended = run(tmp_path, *words.split())
+    assert ended.code == 4, ended
+    assert words == "metrics" or "fixionmail up" in ended.out + ended.err
     assert not list(tmp_path.iterdir())
