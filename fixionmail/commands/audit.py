@@ -53,7 +53,8 @@ def _tell_of(finding: Finding) -> None:
     typer.echo(f"  {finding.cause}")
     typer.echo(f"  {ids}{' ...' if finding.count > IDS_SHOWN else ''}")
     for cure in finding.cures:
-        typer.echo(f"  {cure.automatic or cure.label + '.'}")
+        words = f"{cure.label}: {cure.command}" if cure.command else cure.automatic or f"{cure.label}."
+        typer.echo(f"  {clean(words)}")
 
 
 def _run(observer: Observer, *, tell: bool) -> AuditStep:

@@ -41,6 +41,7 @@ def _look(reader: RedisReader) -> tuple[dict[str, Any], RenderableType]:
     document = {
         "queues": [{**asdict(queue), "drain_seconds": queue.drain_seconds} for queue in seen.queues],
         "suspended": seen.redis.suspended,
+        "unreadable": seen.redis.broken,
     }
     view = table(
         ("queue", "waiting", "oldest", "running", "failed", "in/min", "out/min", "workers"),
@@ -48,6 +49,9 @@ def _look(reader: RedisReader) -> tuple[dict[str, Any], RenderableType]:
     )
     notes = [
         plain(f"{queue.name}: {'; '.join(_notes(queue))}") for queue in seen.queues if any(_notes(queue))
+    ]
+    notes += [
+        plain(f"{key} cannot be read: it holds another type than RQ puts there.") for key in seen.redis.broken
     ]
     if seen.redis.suspended:
         notes.append(plain("Workers are suspended (rq suspend): none takes jobs."))

@@ -33,6 +33,8 @@ _IDS_PER_CALL = 5000
 """Of the database."""
 ON_ITS_WAY_SECONDS = 2.0
 """What was announced in the database has reached Redis after that."""
+TAKEN_UP_SECONDS = 2.0
+"""What a worker has taken off its queue is a run on record after that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,7 @@ class _Record(NamedTuple):
     queue: bytes
     there: int
     enqueued_at: bytes
+    has_run: int
 
     @property
     def waits(self) -> bool:
@@ -129,7 +132,7 @@ class _Audit:
         self._done = self._total = 0
 
     def run(self) -> Iterator[AuditStep]:
-        keys, gone, orphans = self._reader.run(_WORKERS)
+        keys, gone, orphans, unreadable = self._reader.run(_WORKERS)
         self._odd.add("worker-gone", gone)
         lists = sources(self._reader, _LISTS)
         registries = sources(self._reader, _REGISTRIES)
@@ -144,7 +147,8 @@ class _Audit:
             ]
         )
         yield from self._settle_lists()
-        self._settle_executions(orphans)
+        yield from self._settle_limbo()
+        self._settle_keys(orphans, unreadable)
         if self._database is not None:
             try:
                 yield from self._compare_with_database(self._database)
@@ -180,7 +184,8 @@ class _Audit:
             yield self._step(f"reading the {place.state} jobs of {place.name}")
 
     def _read_records(self) -> Iterator[AuditStep]:
-        for seen, (queued, confirmed, lost) in scan(self._reader, _RECORDS):
+        for seen, (queued, confirmed, lost, unreadable) in scan(self._reader, _RECORDS):
+            self._odd.add("unreadable-key", unreadable)
             self._queued.update(queued)
             for at in range(0, len(confirmed), 2):
                 self._confirmed[confirmed[at]] += confirmed[at + 1]
@@ -228,9 +233,27 @@ class _Audit:
         self._odd.add("listed-twice", [job_id for job_id in self._twice if job_id in again])
         yield self._step("looking again at what seemed odd")
 
-    def _settle_executions(self, orphans: Sequence[bytes]) -> None:
-        _, _, still = self._reader.run(_WORKERS)
-        self._odd.add("execution-without-job", set(orphans) & set(still))
+    def _settle_limbo(self) -> Iterator[AuditStep]:
+        """What a worker has just taken off its queue passes through limbo; what stays there has got lost."""
+        passing = [*self._limbo - self._twice.keys()]
+        before = {
+            job_id: record
+            for job_id, record in self._look_again(passing)
+            if record.waits and not record.has_run
+        }
+        if not before:
+            return
+        self._sleep(TAKEN_UP_SECONDS)
+        again: set[bytes] = set()
+        yield from self._read_lists(sources(self._reader, ("limbo",)), again)
+        still = [job_id for job_id, record in self._look_again([*before]) if record == before[job_id]]
+        self._odd.add("never-started", [job_id for job_id in still if job_id in again])
+        yield self._step("looking again at what was in limbo")
+
+    def _settle_keys(self, orphans: Sequence[bytes], unreadable: Sequence[bytes]) -> None:
+        _, _, still_orphans, still_unreadable = self._reader.run(_WORKERS)
+        self._odd.add("execution-without-job", set(orphans) & set(still_orphans))
+        self._odd.add("unreadable-key", set(unreadable) & set(still_unreadable))
 
     def _look_again(self, ids: Sequence[bytes]) -> Iterator[tuple[bytes, _Record]]:
         for first in range(0, len(ids), _IDS_PER_COMMAND):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from fixionmail.ops.views.findings import Cure, Finding, Harm
 
 NAMED_IDS = 1000
 """Ids that a finding names; the others are counted."""
+COMMANDS = 20
+"""What a finding spells out a command for, where one is needed for each."""
 _DRILL = 28
 
 
@@ -21,6 +24,9 @@ class _Kind:
     cause: str
     cure: str
     action: str = "repair-redis"
+    """Empty where a command helps."""
+    command: str = ""
+    """With ``{id}`` for what it is about."""
     automatic: str = ""
 
 
@@ -31,6 +37,21 @@ _KINDS = {
         cause="A worker took them off their queue and ended before it started them, or something removed the entry. "
         "Nobody will run them.",
         cure="Queue them again",
+    ),
+    "never-started": _Kind(
+        harm=Harm.LOST,
+        title="Jobs that got lost before the start: {n}",
+        cause="They are in limbo, RQ's intermediate list, from which no worker takes: one took them off their queue "
+        "and ended before it started them.",
+        cure="Put them back",
+    ),
+    "unreadable-key": _Kind(
+        harm=Harm.RISK,
+        title="Keys that hold another type than RQ puts there: {n}",
+        cause="Something else wrote to them. What RQ had there is gone, and its workers fail over them.",
+        cure="Set it aside",
+        action="",
+        command='redis-cli -u "$REDIS_URL" RENAMENX {id} {id}:set-aside',
     ),
     "entry-without-record": _Kind(
         harm=Harm.COST,
@@ -122,6 +143,15 @@ def _finding(kind: str, ids: list[bytes]) -> Finding:
         cause=about.cause,
         subjects=named,
         count=len(ids),
-        cures=(Cure(label=about.cure, action=about.action, targets=named, automatic=about.automatic),),
+        cures=_cures(about, named),
         drill=_DRILL,
+    )
+
+
+def _cures(about: _Kind, named: tuple[str, ...]) -> tuple[Cure, ...]:
+    if about.action:
+        return (Cure(label=about.cure, action=about.action, targets=named, automatic=about.automatic),)
+    return tuple(
+        Cure(label=about.cure, command=about.command.format(id=shlex.quote(each)))
+        for each in named[:COMMANDS]
     )

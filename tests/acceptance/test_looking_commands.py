@@ -45,6 +45,16 @@ def test_queues_and_workers_are_listed(redis: Redis, operate: Operator) -> None:
     assert "dead" in operate("workers", "list").out
 
 
+def test_a_queue_that_cannot_be_read_is_listed_as_that(redis: Redis, operate: Operator) -> None:
+    three_jobs(redis)
+    redis.delete("rq:queue:reports")
+    redis.set("rq:queue:reports", "something else")
+
+    assert operate.json("queues", "list")["unreadable"] == ["rq:queue:reports"]
+    assert "rq:queue:reports cannot be read" in operate("queues", "list").out
+    assert "RENAMENX rq:queue:reports rq:queue:reports:set-aside" in operate("audit").out
+
+
 def test_jobs_are_listed_filtered_and_paged(redis: Redis, operate: Operator) -> None:
     three_jobs(redis)
 

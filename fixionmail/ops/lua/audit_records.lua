@@ -1,7 +1,7 @@
 -- The records of jobs in one part of a scan of all keys.
 -- ARGV: prefix, cursor of the server's scan, keys of a part.
 -- Returns: cursor, microseconds it took, and: ids whose record says queued, counts of (status, queue) found where they
--- say they are, and records that are nowhere: (id, status, queue).
+-- say they are, records that are nowhere: (id, status, queue), and keys that are no records.
 local clock = os and os.clock or function() return 0 end -- the server's own TIME stands still in a script
 local began = clock()
 local start = prefix .. ':job:'
@@ -34,4 +34,4 @@ for place, count in pairs(confirmed) do
   counts[#counts + 1] = place
   counts[#counts + 1] = count
 end
-return {found[1], math.floor((clock() - began) * 1000000), {queued, counts, lost}}
+return {found[1], math.floor((clock() - began) * 1000000), {queued, counts, lost, broken}}

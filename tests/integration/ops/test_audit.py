@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from redis import Redis
 from rq import Queue
 from rq.registry import FailedJobRegistry
@@ -36,8 +37,10 @@ def test_an_empty_redis_agrees_with_itself(redis: Redis, reader: RedisReader) ->
     assert found(reader) == {}
 
 
-def test_what_a_real_rq_2_left_agrees_with_itself(old_deployment: Redis, reader: RedisReader) -> None:
-    assert found(reader) == {}
+def test_what_a_real_rq_2_left_agrees_with_itself_but_for_what_it_lost(
+    old_deployment: Redis, reader: RedisReader
+) -> None:
+    assert found(reader) == {"never-started": ("waiting",)}
 
 
 def test_what_our_worker_leaves_and_holds_agrees(
@@ -114,6 +117,51 @@ def test_workers_and_executions_that_are_gone_are_found(redis: Any, reader: Redi
         "worker-gone": ("killed",),
         "execution-without-job": ("deleted", "orphan:" + "0" * 32),
         "lease-lapsed": ("stale",),
+    }
+
+
+def test_a_job_that_no_worker_started_after_one_took_it_is_found(redis: Any, reader: RedisReader) -> None:
+    queued(redis, "kept", "lost")
+    redis.lrem("rq:queue:reports", 1, "lost")
+    redis.rpush("rq:queue:reports:intermediate", "lost")
+
+    (finding,) = list(audit(reader, sleep=lambda seconds: None))[-1].findings
+
+    assert (finding.kind, finding.subjects) == ("never-started", ("lost",))
+    assert [(cure.action, cure.targets) for cure in finding.cures] == [("repair-redis", ("lost",))]
+
+
+@pytest.mark.parametrize("moment", ["before it is looked for", "before it is looked for again"])
+def test_a_job_that_a_worker_is_about_to_start_is_not_told(
+    redis: Any, reader: RedisReader, moment: str
+) -> None:
+    queued(redis, "begins")
+    redis.lmove("rq:queue:reports", "rq:queue:reports:intermediate", "LEFT", "RIGHT")
+
+    def begin(seconds: float = 0.0) -> None:
+        redis.zadd("rq:executions:begins", {"e" * 32: time.time() + 60})
+
+    if moment == "before it is looked for":
+        begin()
+    *_, last = audit(reader, sleep=begin)
+
+    assert last.findings == ()
+
+
+def test_keys_of_another_type_are_found_with_the_command_that_sets_them_aside(
+    redis: Any, reader: RedisReader
+) -> None:
+    queued(redis, "kept")
+    keys = ("rq:failed:reports", "rq:job:a-job", "rq:queue:reports:intermediate", "rq:queue:torn")
+    redis.sadd("rq:queues", "rq:queue:torn")
+    for key in keys:
+        redis.set(key, "something else")
+
+    (finding,) = list(audit(reader))[-1].findings
+
+    assert (finding.kind, tuple(sorted(finding.subjects))) == ("unreadable-key", keys)
+    assert f'redis-cli -u "$REDIS_URL" RENAMENX {keys[0]} {keys[0]}:set-aside' in {
+        cure.command for cure in finding.cures
     }
 
 

@@ -22,7 +22,8 @@ def queue(redis: Redis) -> Queue:
     """A queue with one job and a live worker."""
     queue = Queue("reports", connection=redis)
     queue.enqueue(f"{HERE}.nothing", job_id="a-job")
-    Worker([queue], connection=redis, name="lives").register_birth()
+    worker: Any = Worker([queue], connection=redis, name="lives")
+    worker.register_birth()
     return queue
 
 
