@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -110,6 +110,8 @@ class Doctor:
         self._findings: dict[str, Finding] = {}
         self._found_by: dict[str, str] = {}
         self._snapshot: Snapshot | None = None
+        self._out_of_sight: Mapping[str, str] = {}
+        """The setting that keeps it from being looked at, of ``redis`` and ``database``."""
 
     def examine(self) -> Report:
         """Take every step."""
@@ -128,7 +130,7 @@ class Doctor:
         )
 
     def _settings(self) -> Settings:
-        """The settings; those that are wrong are taken as if they were not set."""
+        """The settings; those that are wrong are taken as if they were not set, and what they name is not looked at."""
         try:
             settings = load_settings(self._env_file)
         except SettingsError as error:
@@ -136,8 +138,14 @@ class Doctor:
             self._add("settings", map(_wrong_setting, lines))
             wrong = {match[1].lower() for line in lines if (match := _SETTING.match(line))}
             defaults = {n: f.default for n, f in Settings.model_fields.items() if n in wrong}
+            if "redis_url" in wrong:
+                defaults["enable_redis_queue"] = (
+                    False  # or this home's own Redis would be taken for the named one
+                )
             file = self._env_file if self._env_file.is_file() else None
-            return Settings(_env_file=file, **defaults)  # type: ignore[call-arg]
+            settings = Settings(_env_file=file, **defaults)  # type: ignore[call-arg]
+            self._out_of_sight = dict(_out_of_sight(settings, wrong))
+            return settings
         self._checks.append(Check(name="settings", state="ok", words="all can be read"))
         return settings
 
@@ -148,7 +156,8 @@ class Doctor:
         except FixionMailError as error:
             yield _wrong_setting(str(error))
             url = None
-        observer = Observer(redis_url=url, settings=settings)
+        named = None if "database" in self._out_of_sight else settings
+        observer = Observer(redis_url=url, settings=named)
         try:
             self._snapshot = observer.look()
             self._report_on(self._snapshot, here)
@@ -167,7 +176,9 @@ class Doctor:
             ("database", seen.database, _database_in_words(seen)),
         ):
             state = "ok" if section.ok else "failed" if section.error else "skipped"
-            self._checks.append(Check(name=name, state=state, words=section.error or section.absent or words))
+            setting = self._out_of_sight.get(name)
+            absent = f"not looked at: {setting} cannot be used as it is" if setting else section.absent
+            self._checks.append(Check(name=name, state=state, words=section.error or absent or words))
         self._add("conditions", found)
 
     def _try(self, name: str, check: Callable[[], Iterable[Finding]], words: str = "") -> None:
@@ -194,6 +205,17 @@ class Doctor:
                 words=f"{found} found" if found else words or "nothing found",
             )
         )
+
+
+def _out_of_sight(settings: Settings, wrong: Set[str]) -> Iterator[tuple[str, str]]:
+    """Of ``redis`` and ``database`` those that a wrong setting names, with its name."""
+    if "redis_url" in wrong:
+        yield "redis", "REDIS_URL"
+    supabase = sorted(wrong & {"supabase_url", "supabase_service_key"})
+    if "database_url" in wrong:
+        yield "database", "DATABASE_URL"
+    elif supabase and settings.database_url is None:
+        yield "database", supabase[0].upper()
 
 
 def _wrong_setting(sentence: str) -> Finding:

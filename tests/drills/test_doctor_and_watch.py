@@ -96,6 +96,39 @@ def test_goes_on_with_a_wrong_setting_and_ends_with_2(examined: Callable[..., Do
     assert {"setting-wrong", "no-scheduler"} <= found(report)
 
 
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"DATABASE_URL": "mysql://host/db"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "", "SUPABASE_URL": "ftp://host"}, "SUPABASE_URL"),
+        ({"DATABASE_URL": "", "SUPABASE_URL": "https://x.supabase.co"}, "SUPABASE_URL"),
+    ],
+)
+def test_takes_no_other_database_for_one_that_is_named_wrongly(
+    examined: Callable[..., DoctorsReport], settings: dict[str, str], name: str
+) -> None:
+    report = examined(**settings)
+    checks = {check.name: check for check in report.checks}
+    assert report.exit_code == 2
+    assert checks["redis"].state == "ok"
+    assert checks["database"].state == "skipped"
+    assert checks["database"].words == f"not looked at: {name} cannot be used as it is"
+    assert "database-unreachable" not in found(report)
+    assert "Nothing runs" not in repr(report)
+
+
+def test_takes_no_other_redis_for_one_that_is_named_wrongly(examined: Callable[..., DoctorsReport]) -> None:
+    report = examined(REDIS_URL="redis://host?foo=1")
+    checks = {check.name: check for check in report.checks}
+    assert report.exit_code == 2
+    assert checks["database"].state == "ok"
+    assert (checks["redis"].state, checks["redis"].words) == (
+        "skipped",
+        "not looked at: REDIS_URL cannot be used as it is",
+    )
+    assert "fallback mode" not in repr(report)
+
+
 def test_finds_second_mails_of_the_last_days_by_a_full_scan(
     deployment: Deployment, examined: Callable[..., DoctorsReport]
 ) -> None:
