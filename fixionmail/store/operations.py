@@ -22,7 +22,7 @@ SHOWN = 5
 @dataclass(frozen=True)
 class Operations:
     """Database functions of ``013_operations.sql`` and ``030_audit_side.sql`` on, which write nothing, and of
-    ``021_operate.sql``, ``035_rejected_addresses.sql`` and ``060_open_story_lines.sql``."""
+    ``021_operate.sql``, ``035_rejected_addresses.sql`` and ``038_open_story_lines.sql``."""
 
     _call: Caller
 

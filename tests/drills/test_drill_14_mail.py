@@ -87,6 +87,23 @@ def test_one_that_the_provider_does_not_know_is_left_to_the_operator_who_records
     assert processes.mails() == {}
 
 
+def test_a_written_story_that_was_missed_is_sent_after_all_by_the_cure_of_its_finding(
+    operated: Deployment, processes: Processes
+) -> None:
+    processes.world.deliveries(1)
+    processes.world.change(
+        "update scheduled_deliveries set local_date = (now() at time zone 'UTC')::date, send_until = now()"
+    )
+    with processes.run("delivery"):
+        missed = found(operated, "delivery-missed")
+    assert missed.harm == Harm.LOST
+    assert operated.cure(missed, "retry-delivery") == {"ok": 1}
+    with processes.run("delivery"):
+        processes.settle()
+    assert "delivery-missed" not in operated.findings()
+    processes.assert_one_mail_each(1)
+
+
 def test_a_mail_that_had_gone_out_before_a_backup_was_put_back_is_not_sent_again_but_recorded(
     deployment: Deployment, postgres_server: PostgresServer, tmp_path: Path
 ) -> None:

@@ -113,17 +113,31 @@ def _rejected(scene: Scene, deliveries: DeliveriesView) -> Iterator[Finding]:
 
 
 def _missed(deliveries: DeliveriesView) -> Iterator[Finding]:
-    missed = deliveries.states.get("missed", 0)
+    missed, written = deliveries.states.get("missed", 0), deliveries.witnesses.get("missed", ())
     if missed:
         yield Finding(
             kind="delivery-missed",
             harm=Harm.LOST,
             title=f"{many(missed, 'story')} of today {'was' if missed == 1 else 'were'} missed",
             cause="They were not written or not sent while they were worth sending. Each has its reason on record.",
-            evidence=(f"{missed:,} of {sum(deliveries.states.values()):,} deliveries of the day",),
+            evidence=(
+                f"{missed:,} of {sum(deliveries.states.values()):,} deliveries of the day",
+                *_details(written),
+            ),
             subjects=("missed",),
             count=missed,
             cures=(
+                *(
+                    (
+                        Cure(
+                            label="send what was written after all",
+                            action="retry-delivery",
+                            targets=_subjects(written),
+                        ),
+                    )
+                    if written
+                    else ()
+                ),
                 Cure(
                     label="look at them, and retry what is still wanted",
                     command="fixionmail deliveries list --state missed",

@@ -74,6 +74,15 @@ def test_missed_stories_are_counted_in_a_sentence(missed: int, title: str) -> No
     assert kinds(changed("deliveries", states={"missed": missed}))["delivery-missed"].title == title
 
 
+@pytest.mark.parametrize(("written", "actions"), [((), ("",)), (("d",), ("retry-delivery", ""))])
+def test_missed_stories_are_offered_to_be_sent_as_far_as_they_were_written(
+    written: tuple[str, ...], actions: tuple[str, ...]
+) -> None:
+    witnesses = tuple(Witness(subject=name, detail="too late", at=None) for name in written)
+    seen = changed("deliveries", states={"missed": 2}, witnesses={"missed": witnesses})
+    assert tuple(cure.action for cure in kinds(seen)["delivery-missed"].cures) == actions
+
+
 @pytest.mark.parametrize(("mails", "last"), [(1, "resolve-sent"), (2, "resolve-not-sent")])
 def test_drill_14_who_knows_what_became_of_a_mail_says_so_by_a_cure(mails: int, last: str) -> None:
     witnesses = tuple(Witness(subject=f"d{n}", detail="no answer", at=None) for n in range(mails))

@@ -1,4 +1,5 @@
--- See 013. A job that has used up its attempts is poison as one with some left is, as long as its story could be sent.
+-- See 013. A job that has used up its attempts is poison as one with some left is, as long as its story could be sent;
+-- and written stories that were missed are named, so that they can be retried.
 create or replace function witnesses_v1(p_day date, p_limit integer)
 returns jsonb
 language plpgsql stable
@@ -15,6 +16,11 @@ begin
                   order by due_at desc, id desc limit p_limit) d
            join users u on u.id = d.user_id
           where d.local_date >= p_day - 1)
+        union all
+        (select 'missed', d.id::text, coalesce(d.address, '') || ': ' || coalesce(d.reason, 'no reason given'), d.updated_at
+           from (select * from scheduled_deliveries where state = 'missed'
+                  order by due_at desc, id desc limit p_limit) d
+          where d.local_date >= p_day - 1 and d.story_id is not null)
         union all
         (select 'uncertain', d.id::text, coalesce(d.address, '') || ': ' || coalesce(d.reason, ''), d.updated_at
            from scheduled_deliveries d where d.state = 'uncertain' order by d.due_at desc, d.id desc limit p_limit)
