@@ -22,6 +22,8 @@ _CLEANED_UP = Cure(
     label="wait",
     automatic="RQ lets it through when a worker cleans up; its own do at their start and every 10 minutes",
 )
+_SEARCHED = 200_000
+"""Entries of a list that are looked through for one job, half of them from either end."""
 Reason = tuple[str, tuple[Cure, ...]]
 
 
@@ -98,7 +100,7 @@ def _reasons(detail: JobDetail, snapshot: Snapshot, row: StoryJobRow | None) -> 
     if detail.state in _ENDED and row is None:
         return
     yield from _in_the_way(detail, snapshot)
-    yield from _by_its_place(detail, row)
+    yield from _by_its_place(detail, snapshot, row)
 
 
 def _by_the_database(row: StoryJobRow) -> Reason | None:
@@ -164,9 +166,9 @@ def _from(finding: Finding) -> Reason:
     return f"{finding.title}. {finding.cause}", finding.cures
 
 
-def _by_its_place(detail: JobDetail, row: StoryJobRow | None) -> Iterator[Reason]:
+def _by_its_place(detail: JobDetail, snapshot: Snapshot, row: StoryJobRow | None) -> Iterator[Reason]:
     match detail.state:
-        case "queued":
+        case "queued" if detail.places or _is_too_long_to_search(detail.queue, snapshot):
             yield "It waits for its turn in the queue.", ()
         case "deferred":
             others = ", ".join(detail.depends_on) or "another job"
@@ -188,6 +190,10 @@ def _by_its_place(detail: JobDetail, row: StoryJobRow | None) -> Iterator[Reason
                 "It is in no list and no registry: it was lost after it had been taken off its queue.",
                 (_put_back(detail),),
             )
+
+
+def _is_too_long_to_search(queue: str, snapshot: Snapshot) -> bool:
+    return any(each.name == queue and each.waiting > _SEARCHED for each in snapshot.queues.value or ())
 
 
 def _put_back(detail: JobDetail) -> Cure:

@@ -469,11 +469,15 @@ class TestRepair:
 
         assert redis.zrange("rq:wip:reports", 0, -1) == [b"again:" + b"f" * 32]
 
-    def test_of_a_job_that_waits_while_somebody_runs_it_says_so(self, redis: Any, hands: Hands) -> None:
-        reports(redis).enqueue(f"{HERE}.nothing", job_id="twice")
-        redis.zadd("rq:wip:reports", {"twice:" + "e" * 32: time.time() + 60})
+    def test_of_a_job_that_waits_or_has_ended_while_somebody_runs_it_says_so(
+        self, redis: Any, hands: Hands
+    ) -> None:
+        failed(redis, "ended")
+        reports(redis).enqueue(f"{HERE}.nothing", job_id="waits")
+        run = "e" * 32
+        redis.zadd("rq:wip:reports", dict.fromkeys((f"ended:{run}", f"waits:{run}"), time.time() + 60))
 
-        assert repair(hands, ["twice"]) == {"twice": "running"}
+        assert repair(hands, ["ended", "waits"]) == {"ended": "running", "waits": "running"}
 
     @pytest.mark.parametrize("job_id", [b"\xff\xfe", b"caf\xc3\xa9-\xe9", b"a:b:c", b"\xff:\xfe"])
     @pytest.mark.parametrize(

@@ -58,6 +58,22 @@ def test_one_in_limbo_is_named_with_its_cure(
     assert put_back(job) == [("repair-redis", ("a-job",))]
 
 
+def test_one_that_is_in_no_list_is_told_as_lost(redis: Any, queue: Queue, server: RedisServer) -> None:
+    redis.lpop("rq:queue:reports")
+
+    job = asked(server)
+
+    assert job.why[-1].startswith("It is in no list and no registry: it was lost")
+    assert put_back(job) == [("repair-redis", ("a-job",))]
+
+
+def test_one_in_the_middle_of_a_long_list_waits(redis: Any, queue: Queue, server: RedisServer) -> None:
+    for push in (redis.lpush, redis.rpush):
+        push("rq:queue:reports", *["another"] * 100_001)
+
+    assert asked(server).why[-1] == "It waits for its turn in the queue."
+
+
 def test_one_that_waits_again_and_was_left_in_limbo_waits(
     redis: Any, queue: Queue, server: RedisServer
 ) -> None:

@@ -1,6 +1,6 @@
 -- Make Redis agree with itself about each id: a job, an execution (job:execution) or a worker, whatever it is.
--- requeued, removed, put back, kept; sound: there was nothing to mend; running: it waits, and somebody still vouches for
--- an earlier run; undecided: nothing says when it is due; later: not looked at, as the lists are long and others came
+-- requeued, removed, put back, kept; sound: there was nothing to mend; running: it counts as queued or ended, and
+-- somebody vouches for a run of it; undecided: nothing says when it is due; later: not looked at, as the lists are long and others came
 -- before it.
 local COMPARED = 150000 -- entries of lists, in one call, if more than one id is looked at
 local limits = try('SMEMBERS', prefix .. ':rl-keys') or {}
@@ -64,6 +64,12 @@ local function leave_others(job_id, origin, kept, limit)
   return left
 end
 
+-- Of a job that is where it belongs. A run that somebody vouches for is left to end.
+local function word_of(left, job_id, queue)
+  if left > 0 then return 'kept' end
+  return is_running(job_id, queue) and 'running' or 'sound'
+end
+
 local function mend_queued(job_id, queue, worker)
   local left = leave_others(job_id, queue, nil)
   local places = try('LPOS', list_of(queue), job_id, 'COUNT', 0) or {}
@@ -72,14 +78,13 @@ local function mend_queued(job_id, queue, worker)
     return 'requeued'
   end
   if #places > 1 then try('LREM', list_of(queue), 1 - #places, job_id) end
-  if #places > 1 or left > 0 then return 'kept' end
-  return is_running(job_id, queue) and 'running' or 'sound'
+  return word_of(left + #places - 1, job_id, queue)
 end
 
 local function mend_held_back(job_id, queue, worker, limit, most)
   local there = limit and try('ZSCORE', held_back(limit), job_id)
   local left = leave_others(job_id, queue, 'rate_limited', limit)
-  if there then return left > 0 and 'kept' or 'sound' end
+  if there then return word_of(left, job_id, queue) end
   push(job_id, queue, worker, limit, most)
   return 'requeued'
 end
@@ -88,7 +93,7 @@ local function mend_ended(job_id, registry, queue)
   local there = try('ZSCORE', key_of(registry, queue), job_id)
   if not there and (registry == 'scheduled' or registry == 'deferred') then return 'undecided' end
   local left = leave_others(job_id, queue, registry)
-  if there then return left > 0 and 'kept' or 'sound' end
+  if there then return word_of(left, job_id, queue) end
   local ttl = redis.call('TTL', key_of('job', job_id))
   redis.call('ZADD', key_of(registry, queue), ttl > 0 and now + ttl or now + 31536000, job_id)
   return 'put back'
