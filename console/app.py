@@ -8,13 +8,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable
 from contextlib import suppress
 from types import FrameType
 from typing import Any, ClassVar
 
 from textual import events
-from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.screen import Screen
 from textual.timer import Timer
@@ -53,7 +51,7 @@ class ConsoleApp(AskingApp):
 
     TITLE = "FixionMail"
     CSS_PATH = "console.tcss"
-    COMMANDS = App.COMMANDS | {OpsCommands}
+    COMMANDS = {OpsCommands}  # noqa: RUF012 - Textual's name
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[Any]] = [Binding("ctrl+z", "suspend_process", show=False, priority=True)]
@@ -233,19 +231,6 @@ class ConsoleApp(AskingApp):
     def notify_text(self, words: str, severity: str = "information") -> None:
         """A toast that shows the words as they are."""
         self.notify(plain(words).plain, severity=severity, markup=False, timeout=6)  # type: ignore[arg-type]
-
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Ours are in the table of commands; themes are offered by name."""
-        for theme in THEMES:
-            yield SystemCommand(
-                f"Theme: {theme.name}",
-                f"Show the console in {theme.name}.",
-                lambda name=theme.name: self.wear(name),
-            )
-
-    def wear(self, theme: str) -> None:
-        """Change the theme."""
-        self.theme = theme
 
     def _end_on_signals(self) -> None:
         """End in order, so that the terminal is as it was, when told to or when the terminal closes.

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
+from textual.widgets import OptionList
 
 from console.canned import CannedDeck
 from console.commands import VIEWS, commands_in
@@ -17,6 +18,7 @@ from console.screens.delivery import DeliveryScreen
 from console.screens.finding import FindingScreen
 from console.screens.help import HelpText
 from console.screens.job import JobScreen
+from console.theme import THEMES
 from console.views.health import AGAIN_SECONDS, Health
 from console.views.jobs import STATES, Jobs
 from console.widgets.attention import AttentionStrip
@@ -531,6 +533,22 @@ def test_the_palette_offers_what_can_be_done_here() -> None:
         await stage.press("enter")
         await stage.press("enter")
         assert stage.app.screen.query_one(".dialog").border_title == "Drain worker"
+
+    play(scene)
+
+
+def test_the_palette_lists_the_commands_first_and_then_the_themes_which_it_puts_on() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("colon")
+        options = stage.app.screen.query_one(OptionList)
+        names = [str(options.get_option_at_index(n).prompt) for n in range(options.option_count)]
+        are_themes = [name.startswith("Theme: ") for name in names]
+        assert are_themes == sorted(are_themes)
+        assert sum(are_themes) == len(THEMES)
+        await stage.type(THEMES[-1].name)
+        await stage.press("enter")
+        await stage.press("enter")
+        assert stage.app.theme == THEMES[-1].name
 
     play(scene)
 
