@@ -128,7 +128,7 @@ class _Audit:
         self._twice: Counter[bytes] = Counter()
         self._queued: set[bytes] = set()
         self._confirmed: Counter[bytes] = Counter()
-        self._lost: list[bytes] = []
+        self._lost: set[bytes] = set()
         self._done = self._total = 0
 
     def run(self) -> Iterator[AuditStep]:
@@ -189,7 +189,7 @@ class _Audit:
             self._queued.update(queued)
             for at in range(0, len(confirmed), 2):
                 self._confirmed[confirmed[at]] += confirmed[at + 1]
-            self._lost += [job_id for job_id, _, _ in lost]
+            self._lost.update(job_id for job_id, _, _ in lost)
             self._done += seen
             yield self._step("reading the records of all jobs")
 
@@ -200,6 +200,7 @@ class _Audit:
             for job_id, exists, as_it_says, elsewhere, lapsed in odd:
                 if lapsed and as_it_says:
                     self._odd.add("lease-lapsed", [job_id])
+                    self._lost.discard(job_id)
                 elif not exists:
                     kind = "execution-without-job" if place.state == "started" else "entry-without-record"
                     self._odd.add(kind, [job_id])
@@ -212,7 +213,7 @@ class _Audit:
         """What was only in a list, or only on record: look at it before and after another reading of the lists."""
         listed_only, recorded_only = (
             self._listed - self._queued,
-            {*(self._queued - self._listed), *self._lost},
+            (self._queued - self._listed) | self._lost,
         )
         before = {
             job_id: record

@@ -120,6 +120,15 @@ def test_workers_and_executions_that_are_gone_are_found(redis: Any, reader: Redi
     }
 
 
+def test_a_job_is_not_lost_while_a_lapsed_lease_alone_names_it(redis: Any, reader: RedisReader) -> None:
+    queued(redis, "stale")
+    redis.lpop("rq:queue:reports")
+    redis.hset("rq:job:stale", "status", "started")
+    redis.zadd("rq:wip:reports", {"stale:" + "1" * 32: time.time() - 60})
+
+    assert found(reader) == {"lease-lapsed": ("stale",)}
+
+
 def test_a_job_that_no_worker_started_after_one_took_it_is_found(redis: Any, reader: RedisReader) -> None:
     queued(redis, "kept", "lost")
     redis.lrem("rq:queue:reports", 1, "lost")
