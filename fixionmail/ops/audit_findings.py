@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fixionmail.jobs.operating.raw_ids import text_of_id
@@ -22,11 +22,9 @@ class _Kind:
     title: str
     """With ``{n}`` for how many."""
     cause: str
-    cure: str
+    cure: str = ""
     action: str = "repair-redis"
-    """Empty where a command helps."""
-    command: str = ""
-    """With ``{id}`` for what it is about."""
+    """Empty where only a command helps."""
     automatic: str = ""
 
 
@@ -49,9 +47,7 @@ _KINDS = {
         harm=Harm.RISK,
         title="Keys that hold another type than RQ puts there: {n}",
         cause="Something else wrote to them. What RQ had there is gone, and its workers fail over them.",
-        cure="Set it aside",
         action="",
-        command='redis-cli -u "$REDIS_URL" RENAMENX {id} {id}:set-aside',
     ),
     "entry-without-record": _Kind(
         harm=Harm.COST,
@@ -151,7 +147,13 @@ def _finding(kind: str, ids: list[bytes]) -> Finding:
 def _cures(about: _Kind, named: tuple[str, ...]) -> tuple[Cure, ...]:
     if about.action:
         return (Cure(label=about.cure, action=about.action, targets=named, automatic=about.automatic),)
+    return set_aside(named)
+
+
+def set_aside(keys: Sequence[str]) -> tuple[Cure, ...]:
+    """What is to be typed to take keys of another type out of RQ's way without losing what they hold."""
+    names = map(shlex.quote, keys[:COMMANDS])
     return tuple(
-        Cure(label=about.cure, command=about.command.format(id=shlex.quote(each)))
-        for each in named[:COMMANDS]
+        Cure(label="Set it aside", command=f'redis-cli -u "$REDIS_URL" RENAMENX {name} {name}:set-aside')
+        for name in names
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fixionmail.ops.audit_findings import set_aside
 from fixionmail.ops.checks.scene import SKEW_SECONDS, Scene, many, span
 from fixionmail.ops.views.findings import Cure, Finding, Harm
 from fixionmail.ops.views.redis import RedisView
@@ -198,7 +199,7 @@ def _switches(scene: Scene, redis: RedisView) -> Iterator[Finding]:
             evidence=redis.broken,
             subjects=redis.broken,
             count=len(redis.broken),
-            cures=(Cure(label="look at them and repair them", action="repair-redis", targets=redis.broken),),
+            cures=set_aside(redis.broken),
             drill=28,
         )
 

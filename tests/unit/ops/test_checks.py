@@ -67,6 +67,13 @@ class TestSubscribers:
         assert finding.cures[0].command == f"fixionmail subscribers change ada@example.com --timezone {meant}"
 
 
+def test_a_key_of_another_type_is_set_aside_by_a_command_that_bears_any_name() -> None:
+    finding = kinds(changed("redis", broken=("rq:queue:my mail",)))["redis-broken-keys"]
+    assert [cure.command for cure in finding.cures] == [
+        "redis-cli -u \"$REDIS_URL\" RENAMENX 'rq:queue:my mail' 'rq:queue:my mail':set-aside"
+    ]
+
+
 @pytest.mark.parametrize(
     ("missed", "title"), [(1, "1 story of today was missed"), (2, "2 stories of today were missed")]
 )
