@@ -15,11 +15,14 @@ from urllib.parse import quote, unquote, urlsplit
 
 import psutil
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from fixionmail.engine import LOCALHOST, PORT_TAKEN, Engine, make_secret, write_private
 from fixionmail.errors import EngineError, InputError, SettingsError
 from fixionmail.processes import redis_program
 from fixionmail.program import Command
+from fixionmail.redis_guard import guarded
 
 GREETING_SECONDS = 5.0
 PROBE_SECONDS = 1.0  # for a stranger, who may never answer
@@ -210,6 +213,18 @@ def _server(home: Path, password: str | None = None) -> _Valkey:
     return _Valkey(folder=home.absolute() / "redis", password=password)
 
 
+def asking(url: str, seconds: float) -> redis.Redis:
+    """A client for one question to whoever listens there, who must begin to answer within so many seconds."""
+    client = redis.Redis.from_url(
+        url,
+        socket_timeout=seconds,
+        socket_connect_timeout=seconds,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,  # the newer one's greeting takes any answer for what it should be
+    )
+    return guarded(client, answer_seconds=2 * seconds)
+
+
 def _connection(url: str, seconds: float) -> redis.Redis:
     return redis.Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds)
 
@@ -229,7 +244,7 @@ def _listener(port: int) -> str:
 
 def _advice(port: int) -> str:
     try:
-        with _connection(f"redis://{LOCALHOST}:{port}", PROBE_SECONDS) as connection:
+        with asking(f"redis://{LOCALHOST}:{port}", PROBE_SECONDS) as connection:
             connection.ping()
     except redis.AuthenticationError:
         return "It is a Redis with another password: name it with REDIS_URL, or choose another port."

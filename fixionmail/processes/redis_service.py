@@ -161,9 +161,7 @@ def _asked(url: str) -> dict[str, Any]:
     """
     shown = masked_url(url)
     try:
-        with redis.Redis.from_url(
-            url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS
-        ) as connection:
+        with local_redis.asking(url, ANSWER_SECONDS) as connection:
             return dict(connection.info())
     except (redis.AuthenticationError, AuthorizationError) as error:
         raise SettingsError(

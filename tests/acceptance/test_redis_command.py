@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import socketserver
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,24 @@ from fixionmail.engine import LOCALHOST, free_port
 from fixionmail.processes import redis as local_redis
 from tests.acceptance.test_change_over import TICK, add_reader_due_now
 from tests.commands import Ended, processes_of, run, running, until
+
+
+@pytest.fixture
+def stranger() -> Iterator[int]:
+    """The port of a server that answers everything with OK."""
+
+    class Answer(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while self.request.recv(65536):
+                self.request.sendall(b"+OK\r\n")
+
+    with socketserver.ThreadingTCPServer((LOCALHOST, 0), Answer) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
 
 
 @pytest.fixture
@@ -79,6 +99,18 @@ def test_a_port_taken_by_something_else_is_named_with_who_has_it(tmp_path: Path)
 
     assert up.code == 1
     assert f"Port {port} is taken by " in up.err
+
+
+def test_a_server_that_is_no_redis_is_not_taken_for_one(tmp_path: Path, stranger: int) -> None:
+    url = f"redis://{LOCALHOST}:{stranger}"
+
+    seen, up = redis(tmp_path, "status", "--json", REDIS_URL=url), redis(tmp_path, "up", REDIS_URL=url)
+
+    assert (seen.code, seen.json()["answers"]) == (4, False)
+    assert seen.json()["trouble"] == f"{url} does not answer: it answers PING as no Redis does."
+    assert up.code == 1
+    assert up.err.startswith(f"Port {stranger} is taken by ")
+    assert up.err.endswith(" Choose another port.\n")
 
 
 @pytest.mark.parametrize("credentials", ["", ':p%40ss"w\\ord@'])
