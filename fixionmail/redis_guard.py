@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import socket
-import threading
+import time
 from contextlib import suppress
 from typing import Any
 
 from redis import Redis
-from redis.exceptions import InvalidResponse, RedisError, ResponseError
+from redis.connection import DefaultParser
+from redis.exceptions import InvalidResponse, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 
@@ -18,19 +18,16 @@ def guarded(client: Redis, *, answer_seconds: float) -> Redis:
 
     Args:
         client: It has not connected yet.
-        answer_seconds: How long an answer may take from its beginning to its end.
+        answer_seconds: How long an answer may take from its beginning to its end; one socket timeout more at most.
     """
     pool = client.connection_pool
-    pool.connection_class = type("Guarded", (_Guarded, pool.connection_class), {"limit": answer_seconds})
+    pool.connection_class = type("Guarded", (_OfARedis, pool.connection_class), {})
+    pool.connection_kwargs["parser_class"] = type("InTime", (_InTime,), {"limit": answer_seconds})
     return client
 
 
-class _Guarded:
+class _OfARedis:
     """Mixed into redis-py's classes of connections."""
-
-    limit: float
-    """Seconds for a whole answer."""
-    _sock: socket.socket
 
     def on_connect_check_health(self, *arguments: Any, **options: Any) -> None:
         super().on_connect_check_health(*arguments, **options)  # type: ignore[misc]
@@ -41,27 +38,26 @@ class _Guarded:
         word = secrets.token_hex(8)
         self.send_command("PING", word, check_health=False)  # type: ignore[attr-defined]
         with suppress(ResponseError):
-            answer = self.read_response()
+            answer = self.read_response()  # type: ignore[attr-defined]
             if answer != word.encode():
                 raise InvalidResponse("it answers PING as no Redis does")
 
+
+class _InTime(DefaultParser):  # type: ignore[misc, valid-type]
+    """A socket's timeout is for each of its reads, so that an answer in small pieces would have no end.
+
+    The default parser is that of hiredis, which we depend on; it asks for each piece by ``read_from_socket``.
+    """
+
+    limit: float
+    """Seconds for a whole answer."""
+    _until: float = 0.0
+
     def read_response(self, *arguments: Any, **options: Any) -> Any:
-        """A socket's timeout is for each of its reads, so that an answer in small pieces would have no end."""
-        is_over = threading.Event()
-        timer = threading.Timer(self.limit, _hang_up, (self._sock, is_over))
-        timer.daemon = True
-        timer.start()
-        try:
-            return super().read_response(*arguments, **options)  # type: ignore[misc]
-        except RedisError:
-            if is_over.is_set():
-                raise RedisTimeoutError(f"no whole answer within {self.limit:g} s") from None
-            raise
-        finally:
-            timer.cancel()
+        self._until = time.monotonic() + self.limit
+        return super().read_response(*arguments, **options)
 
-
-def _hang_up(link: socket.socket, is_over: threading.Event) -> None:
-    is_over.set()
-    with suppress(OSError):
-        socket.socket.shutdown(link, socket.SHUT_RDWR)  # TLS's own would change what the reading thread uses
+    def read_from_socket(self, *arguments: Any, **options: Any) -> Any:
+        if time.monotonic() > self._until:
+            raise RedisTimeoutError(f"no whole answer within {self.limit:g} s")
+        return super().read_from_socket(*arguments, **options)

@@ -138,9 +138,9 @@ def _apply(settings: Settings, as_json: bool) -> None:
 
 
 def _plan(settings: Settings, as_json: bool) -> None:
-    from fixionmail.store import migrations
+    from fixionmail.store import migrations, require_made
 
-    _require_made(settings)
+    require_made(settings)
     with _postgres(settings) as url:
         plan = migrations.plan(url)
     if as_json:
@@ -224,9 +224,9 @@ def _script(names: tuple[str, ...]) -> str:
 
 
 def _status(settings: Settings) -> Status:
-    from fixionmail.store import database_url, migrations
+    from fixionmail.store import database_url, migrations, require_made
 
-    _require_made(settings)
+    require_made(settings)
     with database_url(settings) as url:
         if url is not None:
             return migrations.status(url)
@@ -234,14 +234,6 @@ def _status(settings: Settings) -> Status:
 
     with closing(RpcTransport.from_settings(settings, max_connections=1)) as transport:
         return migrations.status_through(transport)
-
-
-def _require_made(settings: Settings) -> None:
-    """Start the bundled Postgres to answer a question, but do not make one for that."""
-    from fixionmail.store import embedded, require_running
-
-    if not embedded.is_made(settings.home):
-        require_running(settings)
 
 
 def _states(found: Status) -> Iterator[tuple[str, str]]:

@@ -26,16 +26,16 @@ def opened_store() -> Iterator[Store]:
 
 @contextmanager
 def opened_to_look() -> Iterator[Store]:
-    """The store that the settings name, for a command that only looks: it starts no database.
+    """The store that the settings name, for a command that only looks: it makes no database.
 
     Raises:
-        UnreachableError: none is named, and the bundled one does not run.
+        UnreachableError: none is named, and no bundled one was made.
     """
     from fixionmail.settings import load_settings
-    from fixionmail.store import open_store, require_running
+    from fixionmail.store import open_store, require_made
 
     settings = load_settings()
-    require_running(settings)
+    require_made(settings)
     with open_store(settings, max_connections=1) as store:
         yield store
 

@@ -136,6 +136,18 @@ def rests(settings: Settings) -> bool:
     return not named and embedded.running_url(settings.home) is None
 
 
+def require_made(settings: Settings) -> None:
+    """Keep a question from making a bundled Postgres; one that rests may be started to answer it.
+
+    Raises:
+        UnreachableError: no database is named, and none was made.
+    """
+    from fixionmail.store import embedded
+
+    if not embedded.is_made(settings.home):
+        require_running(settings)
+
+
 def require_running(settings: Settings) -> None:
     """Keep whoever only looks from starting the bundled Postgres, which would make one where there is none.
 
