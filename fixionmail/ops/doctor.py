@@ -142,7 +142,8 @@ class Doctor:
                 defaults["enable_redis_queue"] = (
                     False  # or this home's own Redis would be taken for the named one
                 )
-            file = self._env_file if self._env_file.is_file() else None
+            # Where no setting is wrong, the file as a whole is, and the environment alone is read.
+            file = self._env_file if wrong and self._env_file.is_file() else None
             settings = Settings(_env_file=file, **defaults)  # type: ignore[call-arg]
             self._out_of_sight = dict(_out_of_sight(settings, wrong))
             return settings

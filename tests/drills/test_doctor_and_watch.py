@@ -90,6 +90,15 @@ def test_goes_on_without_redis_and_ends_with_4(examined: Callable[..., DoctorsRe
     assert (states["redis"], states["database"], states["second mails"]) == ("failed", "ok", "ok")
 
 
+def test_goes_on_with_a_file_of_settings_that_is_no_text_and_ends_with_2(
+    deployment: Deployment, examined: Callable[..., DoctorsReport]
+) -> None:
+    (deployment.settings.home / "none").write_bytes(b"LOG_LEVEL=\xff")
+    report = examined()
+    assert report.exit_code == 2
+    assert {"setting-wrong", "no-scheduler"} <= found(report)
+
+
 def test_goes_on_with_a_wrong_setting_and_ends_with_2(examined: Callable[..., DoctorsReport]) -> None:
     report = examined(WORKER_CONCURRENCY="many")
     assert report.exit_code == 2
