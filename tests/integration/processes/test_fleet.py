@@ -226,7 +226,9 @@ class TestStopping:
         looks = fleet.settled(fleet.stop("worker"), on_change=lambda look: steps.append(look.state))
 
         assert [look.state for look in looks] == ["stopped"]
-        assert steps[-3:] == ["running", "stopping", "stopped"]
+        assert [step for step in steps if step not in ("starting", "stopping")] == ["running", "stopped"]
+        began_at_once = "stopping" not in steps  # it was stopping before anybody waited for it: no change
+        assert began_at_once or steps[-2] == "stopping"
 
     def test_a_stop_reaches_one_that_waits_for_its_next_start(self, home: Path) -> None:
         fleet = fleet_of(home, FAILS)
