@@ -185,7 +185,9 @@ class Fleet:
     ) -> tuple[ProcessLook, ...]:
         """Wait until these have arrived where they shall be, or have failed to; tells every change on the way."""
         give_up_at = time.monotonic() + seconds
-        told = {look.name: look.state for look in self.look() if self._is_on_its_way(look)}
+        on_their_way = filter(self._is_on_its_way, self.look())
+        # A stop that has begun by now began after it was asked for: that is a change, too.
+        told = {look.name: look.state for look in on_their_way if look.state != STOPPING}
         while True:
             looks = [look for look in self.look() if look.name in chosen]
             for look in looks:

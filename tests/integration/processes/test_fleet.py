@@ -226,9 +226,19 @@ class TestStopping:
         looks = fleet.settled(fleet.stop("worker"), on_change=lambda look: steps.append(look.state))
 
         assert [look.state for look in looks] == ["stopped"]
-        assert [step for step in steps if step not in ("starting", "stopping")] == ["running", "stopped"]
-        began_at_once = "stopping" not in steps  # it was stopping before anybody waited for it: no change
-        assert began_at_once or steps[-2] == "stopping"
+        assert steps[-3:] == ["running", "stopping", "stopped"]
+
+    def test_whoever_waits_is_told_of_a_stop_that_had_begun_before(self, home: Path) -> None:
+        fleet = fleet_of(home, STUBBORN)
+        steps: list[str] = []
+        fleet.start("worker")
+        until(lambda: "ready" in log_of(home, "worker-1"), "it to be ready")
+
+        stopping = fleet.stop("worker")
+        seen_as(fleet, "worker-1", "stopping")
+        fleet.settled(stopping, on_change=lambda look: steps.append(look.state))
+
+        assert steps == ["stopping", "stopped"]
 
     def test_a_stop_reaches_one_that_waits_for_its_next_start(self, home: Path) -> None:
         fleet = fleet_of(home, FAILS)
