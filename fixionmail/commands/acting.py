@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fixionmail.commands.looking import KeyPrefix, RedisUrl, ended_in_order, opened_observer, wanted_url
+from fixionmail.commands.ending import ended_between_chunks
+from fixionmail.commands.looking import KeyPrefix, RedisUrl, opened_observer, wanted_url
 from fixionmail.commands.output import AsJson, clean, print_json, print_table
 from fixionmail.commands.session import Yes, confirm
 from fixionmail.errors import FixionMailError, InputError
@@ -71,7 +73,8 @@ def act(
         if not yes:
             confirm(f"{wanted.label}: {preview.count:,} in all?")
         order = actions.Order(operator=Operator.of_this_process(), reason=reason, detail=detail)
-        _tell(actions.run(hands, preview, order, rate=rate), preview, as_json=as_json)
+        run = partial(actions.run, hands, preview, order, rate=rate)
+        _tell(run, preview, as_json=as_json)
 
 
 def on_named(action: str, needs: str) -> Callable[..., None]:
@@ -186,12 +189,12 @@ def _tell_of_nothing(*, as_json: bool) -> None:
         typer.echo("There is nothing to change.")
 
 
-def _tell(steps: Iterator[Progress], preview: Preview, *, as_json: bool) -> None:
+def _tell(run: Callable[..., Iterator[Progress]], preview: Preview, *, as_json: bool) -> None:
     last: Progress | None = None
     details: list[tuple[str, str]] = []
     try:
-        with ended_in_order():
-            for last in steps:
+        with ended_between_chunks() as pause:
+            for last in run(pause=pause):
                 details += last.details
                 _show_progress(last)
     except (KeyboardInterrupt, SystemExit, FixionMailError):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from fixionmail.commands.looking import KeyPrefix, RedisUrl, ended_in_order, opened_observer
+from fixionmail.commands.ending import ended_in_order
+from fixionmail.commands.looking import KeyPrefix, RedisUrl, opened_observer
 from fixionmail.commands.output import AsJson, clean, print_json
 from fixionmail.errors import UnreachableError
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -12,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from fixionmail.commands.ending import ended_in_order
 from fixionmail.commands.output import console, print_json
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from types import FrameType
 
     from rich.console import RenderableType
 
@@ -71,23 +69,6 @@ def opened_observer(redis_url: str | None = None, prefix: str | None = None) -> 
     url = redis_url_of(settings) if settings else wanted_url(redis_url)
     with closing(Observer(redis_url=url, settings=settings, prefix=prefix or PREFIX)) as observer:
         yield observer
-
-
-@contextmanager
-def ended_in_order() -> Iterator[None]:
-    """Let SIGTERM, and SIGHUP of a terminal that is gone, end what runs within as Ctrl+C does: with all that is left
-    to do, such as putting on record what was done, and showing the cursor again.
-    """
-
-    def end(number: int, _: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def error_of(section: Section[Any]) -> FixionMailError | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fixionmail.errors import InputError, RedisUnreachableError
@@ -69,6 +69,7 @@ def run(
     *,
     cursor: str = "",
     rate: float | None = None,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[Progress]:
     """Do what was previewed. It goes on only while somebody asks for more, and puts what was done on record.
 
@@ -78,6 +79,7 @@ def run(
         order: who and why.
         cursor: of the last progress of an interrupted run.
         rate: targets a second at most.
+        pause: waits so many seconds between two chunks, perhaps 0; what it raises ends the run there.
 
     Raises:
         InputError: changes are refused here.
@@ -92,8 +94,8 @@ def run(
         while work.done < len(todo):
             chunk = dict(todo[work.done : work.done + work.size])
             yield work.took(wanted, chunk, hands, order, total=len(todo))
-            if rate and work.done < len(todo):
-                time.sleep(len(chunk) / rate)
+            if work.done < len(todo):
+                pause(len(chunk) / rate if rate else 0)
         if not todo:
             yield Progress(done=0, total=0, outcomes={}, finished=True)
     finally:
