@@ -26,6 +26,8 @@ from fixionmail.settings import masked_url
 
 CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 3.0
+_TLS_ALERT = r'"\x15"'
+"""So the parser names the byte with which a server with TLS may answer a client without it (RFC 8446, 5.1)."""
 
 
 def load_script(*names: str) -> Script:
@@ -129,7 +131,11 @@ def in_words(error: Exception, url: str) -> str:
             tls = " A server without TLS is reached with redis://." if url.startswith("rediss:") else ""
             return f"Redis at {place} does not answer in time.{tls}"
         case InvalidResponse():
-            return f"What listens at {place} does not answer as a Redis does."
+            return (
+                _closed(place)
+                if _TLS_ALERT in text
+                else f"What listens at {place} does not answer as a Redis does."
+            )
         case ResponseError():
             return _refusal(text, place)
         case _:
@@ -152,7 +158,9 @@ def _no_connection(error: Exception, text: str, place: str, *, tls: bool) -> str
     if isinstance(cause, ssl.SSLError) or "ssl" in text.lower():
         return f"TLS with {place} fails: {text}. A server without TLS is reached with redis:// instead of rediss://."
     if not tls and any(words in text.lower() for words in ("closed by server", "reset by peer")):
-        return (
-            f"{place} closed the connection. A server with TLS is reached with rediss:// instead of redis://."
-        )
+        return _closed(place)
     return f"Redis at {place} cannot be reached: {text}."
+
+
+def _closed(place: str) -> str:
+    return f"{place} closed the connection. A server with TLS is reached with rediss:// instead of redis://."

@@ -26,7 +26,10 @@ _OLDEST_POSTGRES = 15
 _FREE_COMMANDS = 500_000
 """A month, on the smallest plan of Upstash."""
 _SETTING = re.compile(r"^([A-Z][A-Z0-9_]+) ")
-_UNREACHABLE = ("database-unreachable", "redis-refused", "redis-silent", "redis-unreachable", "redis-tls")
+_UNREACHABLE = (
+    "database-unreachable",
+    *("redis-refused", "redis-silent", "redis-unreachable", "redis-tls", "redis-stranger"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,10 @@ import re
 import shlex
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -193,6 +195,41 @@ class TestDrill3:
             password = str(urlsplit(redis_url).password)
             right = f"{right.replace('<password>', password)}?ssl_ca_certs={certificate}"
             assert not {kind for kind in seen(right, database_url, tmp_path) if kind.startswith("redis-")}
+
+    def test_a_web_server_at_that_address_is_named_with_the_setting_to_correct_and_nothing_else(
+        self, monkeypatch: pytest.MonkeyPatch, database_url: str, tmp_path: Path
+    ) -> None:
+        with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            monkeypatch.setenv("REDIS_URL", f"redis://:s3cret@127.0.0.1:{server.server_port}/0")
+            monkeypatch.setenv("DATABASE_URL", database_url)
+            monkeypatch.setenv("FIXIONMAIL_HOME", str(tmp_path))
+            report = Doctor(tmp_path / "none").examine()
+            server.shutdown()
+        finding = next(finding for finding in report.findings if finding.kind == "redis-stranger")
+        assert (finding.drill, finding.title) == (
+            3,
+            f"Another kind of server answers at {finding.subjects[0]}",
+        )
+        assert [(cure.label, cure.action, cure.automatic) for cure in finding.cures] == [
+            ("correct REDIS_URL, here and where processes run", "", "")
+        ]
+        assert finding.cures[0].command == "REDIS_URL=redis://default:<password>@<host>:<port>/0"
+        assert report.exit_code == 4
+        assert "s3cret" not in repr(report)
+
+    @pytest.mark.parametrize("scheme", ["redis", "rediss"])
+    def test_a_postgres_at_that_address_which_only_hangs_up_is_named_with_both_settings_it_may_be(
+        self, database_url: str, tmp_path: Path, scheme: str
+    ) -> None:
+        place = f"127.0.0.1:{urlsplit(database_url).port}/0"
+        finding = seen(f"{scheme}://{place}", database_url, tmp_path)["redis-tls"]
+        other = "redis" if scheme == "rediss" else "rediss"
+        assert [cure.command for cure in finding.cures] == [
+            f"REDIS_URL={other}://default:<password>@{place}",
+            "REDIS_URL=redis://default:<password>@<host>:<port>/0",
+        ]
+        assert not any(cure.automatic or cure.action for cure in finding.cures)
 
     def test_a_user_who_may_run_no_scripts_is_named_with_the_command_that_lets_it(
         self, deployment: Deployment, database_url: str, tmp_path: Path

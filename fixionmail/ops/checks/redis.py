@@ -21,6 +21,11 @@ _COMES_BACK = Cure(
 _URL = "correct REDIS_URL, here and where processes run"
 _WITHOUT_TLS = (_URL, "REDIS_URL=redis://default:<password>@{place}")
 _WITH_TLS = (_URL, "REDIS_URL=rediss://default:<password>@{place}")
+_A_REDIS = (
+    "name a Redis, if what listens there is none",
+    "REDIS_URL=redis://default:<password>@<host>:<port>/0",
+)
+_ANOTHER = (_URL, _A_REDIS[1])
 _NO_SCRIPTS = ("name a server that runs scripts", "REDIS_URL=<another>")
 _NO_RIGHT = (
     "let the user of REDIS_URL do all that queues need",
@@ -33,19 +38,21 @@ _TITLES = {
     "redis-silent": "No answer from Redis at",
     "redis-password": "Redis refuses our password at",
     "redis-tls": "Wrong kind of REDIS_URL for",
+    "redis-stranger": "Another kind of server answers at",
     "redis-forbidden": "Redis lets us do too little at",
 }
 _REASONS = (
-    # what the error says -> kind, drill, the cure outside: its label and its command
-    ("connection is refused", "redis-refused", 1, None),
-    ("does not answer in time. a server without tls", "redis-silent", 2, _WITHOUT_TLS),
-    ("does not answer in time", "redis-silent", 2, None),
-    ("refuses the user or password", "redis-password", 3, _WITHOUT_TLS),
-    ("asks for a password", "redis-password", 3, _WITHOUT_TLS),
-    ("closed the connection. a server with tls", "redis-tls", 3, _WITH_TLS),
-    ("without tls is reached with", "redis-tls", 3, _WITHOUT_TLS),
-    ("forbids", "redis-forbidden", 3, _NO_SCRIPTS),
-    ("does not permit", "redis-forbidden", 3, _NO_RIGHT),
+    # what the error says -> kind, drill, the cures outside: of each its label and its command
+    ("connection is refused", "redis-refused", 1, ()),
+    ("does not answer in time. a server without tls", "redis-silent", 2, (_WITHOUT_TLS,)),
+    ("does not answer in time", "redis-silent", 2, ()),
+    ("refuses the user or password", "redis-password", 3, (_WITHOUT_TLS,)),
+    ("asks for a password", "redis-password", 3, (_WITHOUT_TLS,)),
+    ("with tls is reached with", "redis-tls", 3, (_WITH_TLS, _A_REDIS)),
+    ("without tls is reached with", "redis-tls", 3, (_WITHOUT_TLS, _A_REDIS)),
+    ("does not answer as a redis", "redis-stranger", 3, (_ANOTHER,)),
+    ("forbids", "redis-forbidden", 3, (_NO_SCRIPTS,)),
+    ("does not permit", "redis-forbidden", 3, (_NO_RIGHT,)),
 )
 
 
@@ -62,7 +69,7 @@ def _unreachable(scene: Scene, error: str) -> Finding:
     lowered = error.lower()
     kind, drill, outside = next(
         ((kind, drill, outside) for words, kind, drill, outside in _REASONS if words in lowered),
-        ("redis-unreachable", 2, None),
+        ("redis-unreachable", 2, ()),
     )
     took_over = scene.mode == "fallback"
     since = scene.now.mode.value.since if took_over and scene.now.mode.value else None
@@ -79,12 +86,11 @@ def _unreachable(scene: Scene, error: str) -> Finding:
     )
 
 
-def _cures(scene: Scene, kind: str, outside: tuple[str, str] | None) -> tuple[Cure, ...]:
+def _cures(scene: Scene, kind: str, outside: tuple[tuple[str, str], ...]) -> tuple[Cure, ...]:
     """Where the setting is wrong, no server that is started helps; a local one helps where a local one is named."""
     place = scene.now.target.redis
     if outside:
-        label, command = outside
-        return (Cure(label=label, command=command.format(place=place)),)
+        return tuple(Cure(label=label, command=command.format(place=place)) for label, command in outside)
     runs_here = scene.machine and any(
         process.kind == "redis" and process.state == RUNNING for process in scene.machine.processes
     )

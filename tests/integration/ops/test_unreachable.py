@@ -133,8 +133,9 @@ def test_tls_against_a_port_without_it_is_told() -> None:
     assert SECRET not in told
 
 
-def test_a_port_that_closes_at_once_may_want_tls() -> None:
-    with answering(None) as port:
+@pytest.mark.parametrize("reply", [None, b"\x15\x03\x01\x00\x02\x02\x46"], ids=["at once", "after an alert"])
+def test_a_port_that_closes_may_want_tls(reply: bytes | None) -> None:
+    with answering(reply) as port:
         assert "rediss://" in refusal(f"redis://127.0.0.1:{port}")
 
 
