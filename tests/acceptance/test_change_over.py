@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from fixionmail.demo import count_mails
 from fixionmail.processes import redis as local_redis
+from tests.acceptance.readers import add_reader_due_now, written
 from tests.commands import run, running, until
 
 TICK = {"CHECK_INTERVAL_SECONDS": "1"}
@@ -27,49 +26,36 @@ def redis_home(tmp_path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def deployment(home: Path, redis_url: str) -> Iterator[None]:
+def deployment(home: Path, **known: str) -> Iterator[None]:
     with ExitStack() as stack:
         for kind in ("scheduler", "delivery", "worker"):
-            stack.enter_context(
-                running(home, "run", kind, REDIS_URL=redis_url, WORKER_CONCURRENCY="4", **TICK)
-            )
+            stack.enter_context(running(home, "run", kind, **known))
         yield
 
 
-def add_reader_due_now(home: Path, name: str, **settings: str) -> None:
-    # Due within the next minute, and begun at once: the lead is half an hour.
-    at = time.strftime("%H:%M", time.gmtime(time.time() + 60))
-    due = ("--timezone", "UTC", "--delivery-time", at)
-    ended = run(home, "subscribers", "add", f"{name}@example.com", *due, **settings)
-    assert ended.code == 0, ended
-
-
-def status(home: Path, redis_url: str) -> Any:
-    return run(home, "status", "--json", REDIS_URL=redis_url).json()
-
-
-def written(home: Path, redis_url: str) -> int:
-    return int(status(home, redis_url)["funnel"]["written"])
+def mode(home: Path, **known: str) -> str:
+    return str(run(home, "status", "--json", **known).json()["mode"])
 
 
 def test_stories_are_written_while_redis_is_dead_and_by_workers_again_when_it_is_back(
-    tmp_path: Path, redis_home: Path
+    tmp_path: Path, redis_home: Path, database_url: str
 ) -> None:
     home = tmp_path / "home"
     server = local_redis.start(redis_home)
-    with deployment(home, server.url):
-        add_reader_due_now(home, "before")
-        until(lambda: written(home, server.url) == 1, "the first story")
-        assert status(home, server.url)["mode"] == "queue"
+    known = {"DATABASE_URL": database_url, "REDIS_URL": server.url, "WORKER_CONCURRENCY": "4", **TICK}
+    with deployment(home, **known):
+        add_reader_due_now(home, "before@example.com", **known)
+        until(lambda: written(home, **known) == 1, "the first story")
+        assert mode(home, **known) == "queue"
 
         psutil.Process(server.pid).send_signal(signal.SIGKILL)
-        add_reader_due_now(home, "during")
-        until(lambda: written(home, server.url) == 2, "a story without Redis")
-        until(lambda: status(home, server.url)["mode"] == "fallback", "fallback to be reported")
+        add_reader_due_now(home, "during@example.com", **known)
+        until(lambda: written(home, **known) == 2, "a story without Redis")
+        until(lambda: mode(home, **known) == "fallback", "fallback to be reported")
 
         again = local_redis.start(redis_home, port=server.port)
         assert again.url == server.url
-        until(lambda: status(home, server.url)["mode"] == "queue", "queue mode to be reported")
-        add_reader_due_now(home, "after")
-        until(lambda: written(home, server.url) == 3, "a story from a worker again")
+        until(lambda: mode(home, **known) == "queue", "queue mode to be reported")
+        add_reader_due_now(home, "after@example.com", **known)
+        until(lambda: written(home, **known) == 3, "a story from a worker again")
     assert set(count_mails(home / "outbox").values()) <= {1}

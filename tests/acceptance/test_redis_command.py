@@ -15,7 +15,8 @@ import pytest
 from fixionmail.demo import count_mails
 from fixionmail.engine import LOCALHOST, free_port
 from fixionmail.processes import redis as local_redis
-from tests.acceptance.test_change_over import TICK, add_reader_due_now
+from tests.acceptance.readers import add_reader_due_now, written
+from tests.acceptance.test_change_over import TICK
 from tests.commands import Ended, processes_of, run, running, until
 
 
@@ -147,29 +148,26 @@ def test_running_loops_hand_over_to_workers_once_a_local_redis_has_one_and_take_
     def mode() -> str:
         return str(status(home, **known)["mode"])
 
-    def written() -> int:
-        return int(status(home, **known)["funnel"]["written"])
-
     with running(home, "run", "scheduler", **known), running(home, "run", "delivery", **known):
         until(lambda: mode() == "fallback", "fallback: no Redis is named and none runs")
-        add_reader_due_now(home, "before", **known)
-        until(lambda: written() == 1, "a story without Redis")
+        add_reader_due_now(home, "before@example.com", **known)
+        until(lambda: written(home, **known) == 1, "a story without Redis")
 
         assert redis(home, "up", **known).code == 0
-        add_reader_due_now(home, "alone", **known)
-        until(lambda: written() == 2, "a story although nobody listens to that Redis yet")
+        add_reader_due_now(home, "alone@example.com", **known)
+        until(lambda: written(home, **known) == 2, "a story although nobody listens to that Redis yet")
         assert mode() == "fallback"
 
         with running(home, "run", "worker", **known):
             until(lambda: mode() == "queue", "queue mode")
-            add_reader_due_now(home, "during", **known)
-            until(lambda: written() == 3, "a story from the worker")
+            add_reader_due_now(home, "during@example.com", **known)
+            until(lambda: written(home, **known) == 3, "a story from the worker")
             assert mode() == "queue"
 
         assert redis(home, "down").code == 0
         assert local_redis.running_url(home) is None
-        add_reader_due_now(home, "after", **known)
-        until(lambda: written() == 4, "a story without Redis again")
+        add_reader_due_now(home, "after@example.com", **known)
+        until(lambda: written(home, **known) == 4, "a story without Redis again")
         until(lambda: mode() == "fallback", "fallback")
     assert set(count_mails(home / "outbox").values()) <= {1}
 
@@ -180,7 +178,7 @@ def test_loops_told_of_a_redis_that_is_not_there_find_the_local_one_that_is_star
 ) -> None:
     known = {"DATABASE_URL": database_url, "REDIS_URL": f"redis://localhost:{free_port()}/0", **TICK}
     with running(home, "run", "scheduler", **known):
-        add_reader_due_now(home, "somebody", **known)
+        add_reader_due_now(home, "somebody@example.com", **known)
         until(lambda: status(home, **known)["mode"] == "fallback", "fallback")
 
         assert redis(home, "up", **known).code == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,6 +16,7 @@ from redis import Redis
 
 from fixionmail.models.operations import LeaderRow, OperationsRow
 from fixionmail.store import Store
+from tests.acceptance.readers import add_reader_due_now
 from tests.commands import PATIENCE_SECONDS, Ended, run, running, until
 from tests.integration.worker.servers import free_port
 from tests.postgres import url_of
@@ -328,7 +328,7 @@ def test_a_paused_scheduler_plans_nothing_and_says_so_until_it_may(
     tmp_path: Path, database_url: str, direct_store: Store
 ) -> None:
     known = {"DATABASE_URL": database_url, "CHECK_INTERVAL_SECONDS": "1", **FALLBACK}
-    add_reader_due_now(tmp_path, known)
+    add_reader_due_now(tmp_path, "reader@example.com", **known)
     with running(tmp_path, "run", "scheduler", SCHEDULER_PAUSED="true", **known):
         until(lambda: "SCHEDULER_PAUSED" in note(direct_store), "the note of a tick that planned nothing", 30)
         seen = status(tmp_path, known)
@@ -337,13 +337,6 @@ def test_a_paused_scheduler_plans_nothing_and_says_so_until_it_may(
 
     with running(tmp_path, "run", "scheduler", **known):
         until(lambda: planned(direct_store) == 1, "the story to be planned")
-
-
-def add_reader_due_now(home: Path, settings: dict[str, str]) -> None:
-    at = time.strftime("%H:%M", time.gmtime(time.time() + 60))
-    arguments = ("reader@example.com", "--timezone", "UTC", "--delivery-time", at)
-    added = start(home, "subscribers", "add", *arguments, settings=settings)
-    assert added.code == 0, added
 
 
 def note(store: Store) -> str:

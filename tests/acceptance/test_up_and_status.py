@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from flask import Flask
 from fixionmail.demo import count_mails
 from fixionmail.jobs.worker import JsonSerializer
 from fixionmail.processes.redis import running_url
+from tests.acceptance.readers import add_reader_due_now
 from tests.commands import Ended, processes_of, run, running, until
 
 READER = "reader@example.com"
@@ -87,15 +87,8 @@ def queue_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     else listens at its PORT."""
     home = tmp_path_factory.mktemp("up") / "Großes Heim für Füchse"
     with socket.create_server(("", 0)) as taken, up(home, PORT=str(taken.getsockname()[1])) as running_up:
-        add_reader_due_soon(running_up.home)
+        add_reader_due_now(running_up.home, READER)
         yield running_up
-
-
-def add_reader_due_soon(home: Path) -> None:
-    """A reader whose story is due when the next minute begins, and written at once: the lead is half an hour."""
-    at = time.strftime("%H:%M", time.gmtime(time.time() + 60))
-    added = run(home, "subscribers", "add", READER, "--timezone", "UTC", "--delivery-time", at)
-    assert added.code == 0, added
 
 
 # ---- what a person sees ----------------------------------------------------------------------------------------------
@@ -269,7 +262,7 @@ def test_ctrl_c_while_it_starts_ends_it_with_0_and_leaves_nothing_running(tmp_pa
 
 def test_with_queue_mode_switched_off_up_works_in_fallback(tmp_path: Path) -> None:
     with up(tmp_path, ENABLE_REDIS_QUEUE="false") as running_up:
-        add_reader_due_soon(tmp_path)
+        add_reader_due_now(tmp_path, READER)
         until(lambda: running_up.status()["funnel"]["written"] == 1, "the story, written by a loop")
         seen = running_up.status()
         assert (seen["mode"], seen["redis"]) == ("fallback", "not used")
