@@ -78,7 +78,7 @@ def test_a_demo_leaves_nothing_running(tmp_path: Path, mode: str) -> None:
     demo(tmp_path, "--subscribers", "3", "--mode", mode)
 
     home = next((tmp_path / "demo").glob("*"))
-    assert until(lambda: not processes_of(home), "all processes to end", 10)
+    assert until(lambda: not processes_of(home), "all processes to end")
 
 
 def test_ctrl_c_stops_a_demo_and_everything_it_started(tmp_path: Path) -> None:
@@ -87,4 +87,4 @@ def test_ctrl_c_stops_a_demo_and_everything_it_started(tmp_path: Path) -> None:
         until(lambda: len(processes_of(home)) >= 5, "its servers and processes")
         process.send_signal(signal.SIGINT)
         assert process.wait(50) == 130
-    assert until(lambda: not processes_of(home), "all processes to end", 10)
+    assert until(lambda: not processes_of(home), "all processes to end")

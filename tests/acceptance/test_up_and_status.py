@@ -127,9 +127,12 @@ def answers(url: str) -> bool:
 
 def test_status_shows_mode_queues_worker_leaders_and_where_mail_goes(queue_up: Up) -> None:
     until(lambda: queue_up.status()["workers"], "the worker to report itself")
-    until(lambda: queue_up.status()["leaders"]["scheduler"]["last_tick_at"], "the scheduler to report a tick")
 
-    seen = queue_up.status()
+    def look_after_a_tick_of_each() -> Any:
+        seen = queue_up.status()
+        return seen if all(leader["last_tick_at"] for leader in seen["leaders"].values()) else None
+
+    seen = until(look_after_a_tick_of_each, "both loops to report a tick")
     assert (seen["schema"], seen["mode"], seen["redis"]) == (1, "queue", "ok")
     assert set(seen["queues"]) == {"emails", "stories"}
     (worker,) = [worker for worker in seen["workers"] if psutil.pid_exists(worker["pid"])]
@@ -146,14 +149,17 @@ def test_status_shows_mode_queues_worker_leaders_and_where_mail_goes(queue_up: U
 def test_status_for_a_person_says_the_same(queue_up: Up) -> None:
     until(lambda: queue_up.status()["workers"], "the worker to report itself")
 
-    seen = status(queue_up.home)
-    assert seen.code == 0
-    words = " ".join(seen.out.split())
+    def words_when_the_story_is_done() -> str:
+        seen = status(queue_up.home)
+        assert seen.code == 0
+        words = " ".join(seen.out.split())
+        return words if "queue stories 0 waiting, 0 running" in words else ""
+
+    words = until(words_when_the_story_is_done, "the queue to be empty")
     assert "mode queue since" in words
     assert f"pid {pid_of(queue_up, 'worker')} on" in words
     assert f"scheduler pid {pid_of(queue_up, 'scheduler')} on" in words
     assert f"delivery pid {pid_of(queue_up, 'delivery')} on" in words
-    assert "queue stories 0 waiting, 0 running" in words
     assert "RESEND_API_KEY is not set" in words
     assert "nobody leads" not in words
 
@@ -191,8 +197,11 @@ def test_rq_info_shows_the_queues_and_the_worker(queue_up: Up) -> None:
 def test_rq_dashboard_shows_the_queues_the_jobs_and_the_worker(queue_up: Up) -> None:
     client = dashboard(queue_up.redis_url())
 
-    workers = client.get("/0/data/workers.json").get_json()["workers"]
-    assert ["emails", "stories"] in [worker["queues"] for worker in workers]
+    def listeners() -> list[list[str]]:
+        workers = client.get("/0/data/workers.json").get_json()["workers"]
+        return [worker["queues"] for worker in workers]
+
+    until(lambda: ["emails", "stories"] in listeners(), "the worker in the dashboard")
     until(lambda: finished_stories(client), "a finished story in the dashboard")
     queues = client.get("/0/data/queues.json").get_json()["queues"]
     assert "stories" in {queue["name"] for queue in queues}
@@ -247,7 +256,7 @@ def test_ctrl_c_ends_all_of_it_with_0_and_leaves_nothing_running(tmp_path: Path)
         until(lambda: len(everything_of(tmp_path)) >= 7, "all processes to be found")
         assert stopped(running_up) == 0
     assert running_up.said().splitlines()[-1] == "Stopped."
-    assert until(lambda: not everything_of(tmp_path), "all processes to end", 10)
+    assert until(lambda: not everything_of(tmp_path), "all processes to end")
     assert status(tmp_path).code == 4
 
 
@@ -257,7 +266,7 @@ def test_ctrl_c_while_it_starts_ends_it_with_0_and_leaves_nothing_running(tmp_pa
         until(lambda: "Starting ..." in starting.said(), "it to start")
         assert stopped(starting) == 0
     assert "Traceback" not in starting.said()
-    assert until(lambda: not everything_of(tmp_path), "all processes to end", 10)
+    assert until(lambda: not everything_of(tmp_path), "all processes to end")
 
 
 def test_with_queue_mode_switched_off_up_works_in_fallback(tmp_path: Path) -> None:
@@ -271,7 +280,7 @@ def test_with_queue_mode_switched_off_up_works_in_fallback(tmp_path: Path) -> No
         assert running_up.child("worker") is None
         until(lambda: "UTC  fallback: " in running_up.said(), "a line of status")
         assert stopped(running_up) == 0
-    assert until(lambda: not everything_of(tmp_path), "all processes to end", 10)
+    assert until(lambda: not everything_of(tmp_path), "all processes to end")
 
 
 def stopped(running_up: Up) -> int:
