@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from fixionmail.commands.cures import cure_json, cure_line, same_redis
 from fixionmail.commands.ending import ended_in_order
 from fixionmail.commands.looking import KeyPrefix, RedisUrl, opened_observer
 from fixionmail.commands.output import AsJson, clean, print_json
@@ -29,33 +30,36 @@ def audit(as_json: AsJson = False, redis_url: RedisUrl = None, key_prefix: KeyPr
     """
     with opened_observer(redis_url, key_prefix) as observer:
         last = _run(observer, tell=not as_json and sys.stderr.isatty())
+    same = same_redis(redis_url, key_prefix)
     if as_json:
-        findings = [asdict(finding) for finding in last.findings]
+        findings = [
+            {**asdict(finding), "cures": [cure_json(cure, same=same) for cure in finding.cures]}
+            for finding in last.findings
+        ]
         document = {"looked_at": last.total, "commands": last.commands, "note": last.note}
         print_json({"findings": findings, **document})
     else:
-        _tell(last)
+        _tell(last, same)
     if last.findings or last.note:
         raise typer.Exit(1 if last.findings else UnreachableError.exit_code)
 
 
-def _tell(last: AuditStep) -> None:
+def _tell(last: AuditStep, same: str) -> None:
     for finding in last.findings:
-        _tell_of(finding)
+        _tell_of(finding, same)
     if not last.findings:
         typer.echo(f"Nothing is wrong: {last.total:,} keys and entries agree.")
     if last.note:
         typer.echo(clean(last.note), err=True)
 
 
-def _tell_of(finding: Finding) -> None:
+def _tell_of(finding: Finding, same: str) -> None:
     ids = ", ".join(map(clean, finding.subjects[:IDS_SHOWN]))
     typer.echo(finding.title)
     typer.echo(f"  {finding.cause}")
     typer.echo(f"  {ids}{' ...' if finding.count > IDS_SHOWN else ''}")
     for cure in finding.cures:
-        words = f"{cure.label}: {cure.command}" if cure.command else cure.automatic or f"{cure.label}."
-        typer.echo(f"  {clean(words)}")
+        typer.echo(f"  > {cure_line(cure, same=same)}")
 
 
 def _run(observer: Observer, *, tell: bool) -> AuditStep:

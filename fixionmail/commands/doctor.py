@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fixionmail.commands.cures import cure_json, cure_line
 from fixionmail.commands.output import AsJson, clean, print_json
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ def _fixed_json(fixed: Fixed) -> dict[str, object]:
 
 def finding_json(finding: Finding) -> dict[str, object]:
     """A finding for scripts: as it is, its harm in words, and the key by which it is known again."""
-    return {**asdict(finding), "harm": finding.harm.name.lower(), "key": finding.key}
+    cures = [cure_json(cure) for cure in finding.cures]
+    return {**asdict(finding), "cures": cures, "harm": finding.harm.name.lower(), "key": finding.key}
 
 
 def _tell(report: Report) -> None:
@@ -85,9 +87,6 @@ def _tell(report: Report) -> None:
         for line in finding.evidence:
             typer.echo(f"    - {clean(line)}")
         for cure in finding.cures:
-            words = f"{cure.label}: {cure.command}" if cure.command else cure.label
-            if cure.automatic:
-                words += f" ({cure.automatic})"
-            typer.echo(f"  > {clean(words)}")
+            typer.echo(f"  > {cure_line(cure)}")
     if not report.findings:
         typer.echo("\nAll is well.")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from fixionmail.ops.actions import command_of
 from fixionmail.ops.views.findings import Finding, Harm
 
 MAX_EVIDENCE = 5
@@ -36,7 +37,7 @@ class Alert:
             "count": self.finding.count,
             "since": self.finding.since.isoformat() if self.finding.since else None,
             "cures": [
-                {"label": cure.label, "command": cure.command, "automatic": cure.automatic}
+                {"label": cure.label, "command": command_of(cure), "automatic": cure.automatic}
                 for cure in self.finding.cures
             ],
         }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from redis import Redis
@@ -80,6 +82,24 @@ def test_why_a_job_is_not_running_is_told_on_any_deployment(redis: Redis, operat
     assert "obody works on queue reports" in waits.out
     assert operate.json("jobs", "why", "waits")["state"] == "queued"
     assert unknown.code == 1
+
+
+def test_what_would_help_a_job_is_printed_as_a_command_that_does_it_where_it_was_looked_at(
+    redis: Any, operate: Operator
+) -> None:
+    three_jobs(redis)
+    redis.lpop("rq:queue:reports")
+
+    told = operate("jobs", "why", "waits").out
+    (cure,) = (line for line in told.splitlines() if line.startswith("  > put it back: "))
+    program, *words = shlex.split(cure.partition(": ")[2])
+
+    assert program == "fixionmail"
+    assert words[:3] == ["jobs", "repair", "--redis-url"]
+    assert operate.json("jobs", "why", "waits")["cures"][-1]["command"] == cure.partition(": ")[2]
+    url = words[3].replace("<password>", urlsplit(operate.url).password or "")
+    assert run(operate.home, *words[:3], url, *words[4:], "--yes").code == 0
+    assert redis.lrange("rq:queue:reports", 0, -1) == [b"waits"]
 
 
 def test_a_job_that_a_rate_limit_holds_back_is_counted_listed_shown_and_explained(

@@ -78,7 +78,7 @@ MAIL_ACTIONS = (
         about="subscriber",
         look=_look_at_readers,
         change=_suppress,
-        command="fixionmail subscribers suppress {targets}",
+        command="fixionmail subscribers suppress {targets} --reason='<why>'",
         destructive=True,
         done=_DONE,
     ),

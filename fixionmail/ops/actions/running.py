@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,12 +9,12 @@ from dataclasses import dataclass, field
 
 from fixionmail.errors import InputError, RedisUnreachableError
 from fixionmail.ops.actions.action import Action, Order
+from fixionmail.ops.actions.command_line import NAMED_TARGETS, command_line
 from fixionmail.ops.actions.hands import Hands
 from fixionmail.ops.actions.registry import action as named
 from fixionmail.ops.views.findings import Preview, Progress
 
 SAMPLES = 10
-NAMED_TARGETS = 20
 LONGEST_DETAIL = 200
 CHUNK_SECONDS = 0.005
 """A chunk of which a command takes longer than this, beyond the way there and back, is followed by a smaller one."""
@@ -46,7 +45,7 @@ def preview(hands: Hands, name: str, targets: Sequence[str] = (), *, detail: str
         samples=tuple(words[:SAMPLES]),
         warnings=tuple(wanted.warn(hands, seen)),
         destructive=wanted.destructive,
-        command=_command(wanted, targets, detail),
+        command=command_line(wanted, targets, detail),
         seen={target: each.state for target, each in seen.items()},
         done=wanted.done,
         asks=wanted.asks,
@@ -188,9 +187,3 @@ def _place(cursor: str, total: int) -> int:
 def _summary(targets: Sequence[str]) -> str:
     shown = " ".join(targets[:NAMED_TARGETS])
     return shown if len(targets) <= NAMED_TARGETS else f"{shown} and {len(targets) - NAMED_TARGETS} more"
-
-
-def _command(wanted: Action, targets: Sequence[str], detail: str) -> str:
-    named_targets = " ".join(map(shlex.quote, targets[:NAMED_TARGETS]))
-    more = " …" if len(targets) > NAMED_TARGETS else ""
-    return wanted.command.format(targets=named_targets + more, detail=shlex.quote(detail)).strip()

@@ -16,6 +16,7 @@ from redis import Redis
 from fixionmail.errors import InputError, RedisUnreachableError
 from fixionmail.ops import actions
 from fixionmail.ops.actions import ACTIONS, Hands
+from fixionmail.ops.views.findings import Cure
 from fixionmail.store import Store
 from tests.contract.store.world import World
 from tests.integration.ops.acting import ORDER, act
@@ -61,6 +62,37 @@ def test_a_preview_counts_shows_some_and_changes_nothing(redis: Any, hands: Hand
 def test_the_same_command_is_safe_to_paste_whatever_an_id_contains(hands: Hands) -> None:
     command = actions.preview(hands, "delete", ("a; rm -rf ~", "$(id)")).command
     assert command == "fixionmail jobs delete 'a; rm -rf ~' '$(id)'"
+
+
+def test_an_id_that_looks_like_an_option_is_an_id_in_the_command(hands: Hands) -> None:
+    command = actions.preview(hands, "delete", ("--all-matching=state:failed",)).command
+    assert command == "fixionmail jobs delete -- --all-matching=state:failed"
+
+
+def test_a_cure_has_the_command_of_its_action_which_can_be_pasted_however_many_it_is_about() -> None:
+    ids = tuple(f"j-{n}" for n in range(25))
+    few, many = (Cure(label="", action="requeue", targets=each) for each in (ids[:2], ids))
+
+    assert (actions.command_of(few), actions.unnamed(few)) == ("fixionmail jobs requeue j-0 j-1", 0)
+    assert actions.command_of(many) == f"fixionmail jobs requeue {' '.join(ids[:20])}"
+    assert actions.unnamed(many) == 5
+
+
+@pytest.mark.parametrize(
+    ("cure", "command"),
+    [
+        (Cure(label="", action="repair-duplicates", targets=("a",) * 25), "fixionmail db repair"),
+        (
+            Cure(label="", action="resolve-sent", targets=("a",)),
+            "fixionmail deliveries resolve a --sent='<id>' --reason='<why>'",
+        ),
+        (Cure(label="", action="rering"), "fixionmail jobs rering"),
+        (Cure(label="", action="resume-workers", command="rq resume"), "rq resume"),
+        (Cure(label="wait", automatic="by itself"), ""),
+    ],
+)
+def test_what_is_to_be_typed_for_a_cure(cure: Cure, command: str) -> None:
+    assert (actions.command_of(cure), actions.unnamed(cure)) == (command, 0)
 
 
 def test_a_run_goes_on_only_while_it_is_asked_for_more_and_can_be_gone_on_with(

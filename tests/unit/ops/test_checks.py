@@ -114,8 +114,12 @@ class TestARedisThatCannotBeUsed:
             ("Redis at x does not answer in time. A server without TLS is reached with redis://.", "redis://"),
         ],
     )  # fmt: skip
-    def test_drill_3_for_its_setting_is_cured_by_the_right_form_alone(self, error: str, form: str) -> None:
-        assert self.cures(error) == [("", f"REDIS_URL={form}default:<password>@127.0.0.1:6379/0")]
+    def test_drill_3_for_its_setting_is_cured_by_the_setting_alone_the_right_form_first(
+        self, error: str, form: str
+    ) -> None:
+        cures = self.cures(error)
+        assert cures[0] == ("", f"REDIS_URL={form}default:<password>@127.0.0.1:6379/0")
+        assert all(not action and command.startswith("REDIS_URL=") for action, command in cures)
 
     def test_drill_1_on_this_machine_is_started_here_and_elsewhere_waited_for(self) -> None:
         away = "Nothing listens at x: the connection is refused."
