@@ -22,6 +22,10 @@ _CLEANED_UP = Cure(
     label="wait",
     automatic="RQ lets it through when a worker cleans up; its own do at their start and every 10 minutes",
 )
+_TAKEN = (
+    "a worker took it off the queue and has not started it. Unless that was a moment ago, the worker has ended, and no "
+    "other will take it."
+)
 _SEARCHED = 200_000
 """Entries of a list that are looked through for one job, half of them from either end."""
 Reason = tuple[str, tuple[Cure, ...]]
@@ -168,7 +172,7 @@ def _from(finding: Finding) -> Reason:
 
 def _by_its_place(detail: JobDetail, snapshot: Snapshot, row: StoryJobRow | None) -> Iterator[Reason]:
     match detail.state:
-        case "queued" if detail.places or _is_too_long_to_search(detail.queue, snapshot):
+        case "queued" if _waits_in_line(detail) or _is_too_long_to_search(detail.queue, snapshot):
             yield "It waits for its turn in the queue.", ()
         case "deferred":
             others = ", ".join(detail.depends_on) or "another job"
@@ -178,11 +182,9 @@ def _by_its_place(detail: JobDetail, snapshot: Snapshot, row: StoryJobRow | None
         case "scheduled":
             yield "It is scheduled for later.", ()
         case "limbo":
-            yield (
-                "It is in limbo: a worker took it off the queue and has not started it. Unless that was a moment ago, "
-                "the worker has ended, and no other will take it.",
-                (_put_back(detail),),
-            )
+            yield f"It is in limbo: {_TAKEN}", (_put_back(detail),)
+        case "queued" if detail.places and row is None:
+            yield f"It counts as queued and is in no queue: {_TAKEN}", (_put_back(detail),)
         case _ if row is not None:
             yield _not_rung()
         case _ if not detail.places:
@@ -190,6 +192,10 @@ def _by_its_place(detail: JobDetail, snapshot: Snapshot, row: StoryJobRow | None
                 "It is in no list and no registry: it was lost after it had been taken off its queue.",
                 (_put_back(detail),),
             )
+
+
+def _waits_in_line(detail: JobDetail) -> bool:
+    return any(place.startswith("queued on ") for place in detail.places)
 
 
 def _is_too_long_to_search(queue: str, snapshot: Snapshot) -> bool:

@@ -8,6 +8,7 @@ local key = prefix .. ':job:' .. job_id
 local PAYLOAD_LIMIT = 1048576 -- bytes of a field that are read at all
 local RESULTS, DEPENDENTS, LET_THROUGH = 20, 100, 5
 local SEARCHED = 100000 -- entries looked through from either end of a list
+local LEASES = 10000 -- entries looked through for leases that no execution names
 local function field(name)
   local length = size('HSTRLEN', key, name)
   return length > 0 and length <= PAYLOAD_LIMIT and ask('HGET', key, name) or false, length
@@ -45,10 +46,23 @@ local function look_in_registries(queue)
     local score = ask('ZSCORE', registry_key, job_id)
     if score then note(state, queue, score, size('ZCARD', registry_key)) end
   end
+end
+
+-- Leases of the job's executions, and those that were left when the executions were forgotten.
+local leases_of_job = string.gsub(job_id, '[*?%[\\]', '\\%0') .. ':*'
+local function look_for_leases(queue)
+  local leases, seen = prefix .. ':wip:' .. queue, {}
+  local function lease(entry, score)
+    if score and not seen[entry] then note('started', queue, score, size('ZCARD', leases)) end
+    seen[entry] = true
+  end
   for _, execution in ipairs(executions) do
-    local leases = prefix .. ':wip:' .. queue
-    local score = ask('ZSCORE', leases, job_id .. ':' .. execution[1])
-    if score then note('started', queue, score, size('ZCARD', leases)) end
+    local entry = job_id .. ':' .. execution[1]
+    lease(entry, ask('ZSCORE', leases, entry))
+  end
+  local found = (ask('ZSCAN', leases, 0, 'MATCH', leases_of_job, 'COUNT', LEASES) or {})[2] or {}
+  for i = 1, #found, 2 do
+    if job_of('started', found[i]) == job_id then lease(found[i], found[i + 1]) end
   end
 end
 
@@ -60,6 +74,7 @@ for _, queue in ipairs(queues) do
   look_in_list('queued', queue)
   look_in_list('limbo', queue)
   look_in_registries(queue)
+  look_for_leases(queue)
 end
 
 for _, limit in ipairs(limit_names()) do

@@ -131,7 +131,9 @@ class TestDeliveries:
         delivery = str(uuid7())
         assert actions.preview(hands, "resolve-sent", (delivery,)).asks == "the provider's id of the mail"
         previewed = actions.preview(hands, "resolve-sent", (delivery,), detail="re_7;ls")
-        assert previewed.command == f"fixionmail deliveries resolve {delivery} --sent='re_7;ls' --reason='<why>'"
+        assert (
+            previewed.command == f"fixionmail deliveries resolve {delivery} --sent='re_7;ls' --reason='<why>'"
+        )
 
     def test_many_are_previewed_by_few_calls(self, hands: Hands, world: World, direct_store: Store) -> None:
         members = [str(member) for member in world.deliveries(3)]

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
@@ -135,6 +136,30 @@ def test_every_place_that_holds_a_job_is_named(redis: Any, reader: RedisReader) 
         "queued on reports, 1 of 2 from the head",
         "queued on reports, 2 of 2 from the head",
     ]
+
+
+@pytest.mark.parametrize("job_id", ["a-job", "a:job", "a*[j]ob\\"])
+def test_a_lease_that_no_execution_names_any_more_is_named_and_those_of_other_jobs_are_not(
+    redis: Any, reader: RedisReader, job_id: str
+) -> None:
+    redis.sadd("rq:queues", "rq:queue:reports")
+    redis.hset(f"rq:job:{job_id}", mapping={"status": "started", "origin": "reports"})
+    leases = {
+        f"{job_id}:{'e' * 32}": 1900000000,
+        f"{job_id}:other:{'e' * 32}": 1,
+        f"an{job_id}:{'e' * 32}": 2,
+    }
+    redis.zadd("rq:wip:reports", leases | {f"another-{n}:{'e' * 32}": n for n in range(1000)})
+
+    assert shown(reader, job_id).places == ("started on reports, kept until 2030-03-17 17:46:40 UTC",)
+
+
+def test_a_lease_that_an_execution_names_is_told_of_once(redis: Any, reader: RedisReader) -> None:
+    redis.hset("rq:job:a-job", mapping={"status": "started", "origin": "reports"})
+    redis.zadd("rq:executions:a-job", {"run": 1900000000})
+    redis.zadd("rq:wip:reports", {"a-job:run": 1900000000})
+
+    assert shown(reader, "a-job").places == ("started on reports, kept until 2030-03-17 17:46:40 UTC",)
 
 
 def test_an_id_without_a_record_that_something_holds_is_shown(redis: Any, reader: RedisReader) -> None:

@@ -11,8 +11,10 @@ from redis import Redis
 from rq import Queue, Worker
 
 from fixionmail.ops import why
+from fixionmail.ops.actions import Hands
 from fixionmail.ops.snapshot import Observer
 from fixionmail.ops.views.jobs import JobDetail
+from tests.integration.ops.acting import repair
 from tests.integration.worker.functions import HERE
 from tests.integration.worker.servers import RedisServer
 
@@ -65,6 +67,22 @@ def test_one_that_is_in_no_list_is_told_as_lost(redis: Any, queue: Queue, server
 
     assert job.why[-1].startswith("It is in no list and no registry: it was lost")
     assert put_back(job) == [("repair-redis", ("a-job",))]
+
+
+def test_one_that_a_worker_took_and_never_started_is_told_where_only_its_lease_is_left(
+    redis: Any, queue: Queue, server: RedisServer
+) -> None:
+    redis.lpop("rq:queue:reports")
+    redis.zadd("rq:wip:reports", {f"a-job:{'e' * 32}": 1})
+
+    job = asked(server)
+
+    assert job.why[-1].startswith("It counts as queued and is in no queue: a worker took it off")
+    assert put_back(job) == [("repair-redis", ("a-job",))]
+    with closing(Hands(redis_url=server.url)) as hands:
+        assert repair(hands, ["a-job"]) == {"a-job": "requeued"}
+    assert redis.lrange("rq:queue:reports", 0, -1) == [b"a-job"]
+    assert redis.zcard("rq:wip:reports") == 0
 
 
 def test_one_in_the_middle_of_a_long_list_waits(redis: Any, queue: Queue, server: RedisServer) -> None:
