@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tests.commands import until
+from tests.commands import PATIENCE_SECONDS, until
 from tests.integration.worker.workers import ROOT
 
 CLIENT = """\
@@ -62,12 +62,12 @@ class StockRq:
     def do(self, url: str, code: str) -> None:
         """Let a client do that to its end."""
         with self.client(url, code) as process:
-            assert process.wait(30) == 0
+            assert process.wait(PATIENCE_SECONDS) == 0
 
     def work_off(self, url: str, *queues: str) -> None:
         """Let a worker do all that waits."""
         with self.worker(url, *queues, name="mender", burst=True) as worker:
-            assert worker.wait(30) == 0
+            assert worker.wait(PATIENCE_SECONDS) == 0
 
     @contextmanager
     def _running(self, *words: str) -> Iterator[psutil.Process]:
@@ -116,7 +116,7 @@ class Gate:
 
     def wait_until_shut(self) -> None:
         """Until somebody has come to that command."""
-        until(self._shut.is_set, "the command", 30)
+        until(self._shut.is_set, "the command")
 
     def __enter__(self) -> Self:
         return self

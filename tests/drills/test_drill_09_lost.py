@@ -54,5 +54,5 @@ def test_one_that_a_worker_on_several_queues_took_is_missed_against_the_database
     assert deployment.cure(finding, "rering") == {"done": 1}
     with worker(deployment, tmp_path):
         job = UUID(bell.removeprefix("story-"))
-        until(lambda: deployment.world.state("story_jobs", job) == "completed", "the story", 30)
+        until(lambda: deployment.world.state("story_jobs", job) == "completed", "the story")
     assert not {"queue-flushed", "job-lost"} & deployment.findings().keys()

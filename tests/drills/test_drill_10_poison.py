@@ -46,7 +46,7 @@ def poison(deployment: Deployment, provider: Rejecting, tmp_path: Path) -> Itera
     }
     with worker(deployment, tmp_path, **settings):
         for attempt in (1, 2, 3):
-            until(lambda made=attempt: has_failed(deployment, job, made), f"attempt {attempt}", 30)
+            until(lambda made=attempt: has_failed(deployment, job, made), f"attempt {attempt}")
             if attempt < 3:
                 its_pause_is_over(deployment, job)
         yield job
@@ -97,7 +97,7 @@ def test_queued_again_once_it_is_mended_its_story_is_written(
     finding = seen(deployment)
     provider.mended = True
     assert deployment.cure(finding, "requeue") == {"done": 1}
-    until(lambda: deployment.world.state("story_jobs", poison) == "completed", "the story", 30)
+    until(lambda: deployment.world.state("story_jobs", poison) == "completed", "the story")
     assert deployment.world.column("select job_id from stories") == [poison]
     until(
         lambda: deployment.redis.hget(f"rq:job:story-{poison}", "status") == b"finished", "the end of its job"
@@ -111,16 +111,14 @@ def test_with_its_last_attempt_gone_it_is_named_still_and_written_once_it_is_men
     deployment.world.change("update story_jobs set send_until = now() + interval '1 hour'")
     for attempt in range(4, 9):
         its_pause_is_over(deployment, poison)
-        until(lambda made=attempt: has_failed(deployment, poison, made), f"attempt {attempt}", 30)
+        until(lambda made=attempt: has_failed(deployment, poison, made), f"attempt {attempt}")
     assert deployment.world.column("select state from scheduled_deliveries") == ["missed"]
     finding = seen(deployment)
     assert finding.subjects == (str(poison),)
     assert finding.evidence[0].startswith(f"{poison}: 8 of 8 attempts: ")
     provider.mended = True
     assert deployment.cure(finding, "requeue") == {"done": 1}
-    until(
-        lambda: deployment.world.column("select state from scheduled_deliveries") == ["sent"], "the mail", 30
-    )
+    until(lambda: deployment.world.column("select state from scheduled_deliveries") == ["sent"], "the mail")
     assert deployment.world.state("story_jobs", poison) == "completed"
     assert "job-poison" not in deployment.findings()
 

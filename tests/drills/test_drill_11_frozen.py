@@ -32,10 +32,10 @@ def test_a_frozen_scheduler_is_named_when_its_lease_ends_and_made_up_for_by_anot
         assert (finding.drill, finding.count) == (11, 3)
         assert ("start-process", ("scheduler",)) in [(cure.action, cure.targets) for cure in finding.cures]
         with processes.run("scheduler"):
-            until(lambda: operated.world.value("select count(*) from stories") == 3, "the stories", 30)
+            until(lambda: operated.world.value("select count(*) from stories") == 3, "the stories")
             assert "no-scheduler" not in operated.findings()
             leader.send_signal(signal.SIGCONT)
-            until(lambda: "loop-standby" in operated.findings(), "the first one as a standby", 30)
+            until(lambda: "loop-standby" in operated.findings(), "the first one as a standby")
     assert operated.world.value("select count(*) from story_jobs") == 3
 
 
@@ -53,7 +53,7 @@ def test_while_another_one_stands_by_a_frozen_delivery_loop_is_made_up_for_by_it
             processes.pass_time(seconds=LEASE_SECONDS)
             finding = operated.findings()["no-delivery"]
             assert finding.cures[0].automatic.endswith("takes over within half a minute")
-            until(lambda: len(processes.mails()) == 2, "the mail", 30)
+            until(lambda: len(processes.mails()) == 2, "the mail")
             assert "no-delivery" not in operated.findings()
         leader.send_signal(signal.SIGCONT)
     processes.assert_one_mail_each(2)
@@ -83,5 +83,5 @@ def test_a_scheduler_that_leads_and_hangs_in_its_tick_is_named_until_the_databas
             assert f"pid {leader.pid} on " in finding.evidence[0]
             assert finding.cures[0].action == "restart-process"
             api.faults.clear()
-            until(lambda: not {"loop-stalled", "no-scheduler"} & deployment.findings().keys(), "its tick", 40)
+            until(lambda: not {"loop-stalled", "no-scheduler"} & deployment.findings().keys(), "its tick")
         assert deployment.world.value("select count(*) from story_jobs") == 5000

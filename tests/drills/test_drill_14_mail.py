@@ -24,11 +24,13 @@ def killed_in_its_request(processes: Processes, fault: Fault) -> UUID:
         until(processes.provider.faults.struck, "the request")
         sender.kill()
         sender.wait()
+    if fault is not Fault.LOST_REQUEST:
+        until(processes.mails, "the provider to have taken it in")
     return mail
 
 
 def found(deployment: Deployment, kind: str) -> Finding:
-    finding: Finding = until(lambda: deployment.findings().get(kind), kind, 30)
+    finding: Finding = until(lambda: deployment.findings().get(kind), kind)
     return finding
 
 
@@ -47,7 +49,7 @@ def test_a_mail_whose_sender_was_killed_is_named_with_its_batch_until_the_next_o
 
     processes.provider.faults.add(Fault.BAD_STATUS_AFTER, match="POST", times=None)
     with processes.run("delivery"):
-        until(lambda: "is ambiguous" in found(operated, "delivery-stuck").evidence[0], "another failure", 30)
+        until(lambda: "is ambiguous" in found(operated, "delivery-stuck").evidence[0], "another failure")
         processes.provider.faults.clear()
         processes.settle()
     assert "delivery-stuck" not in operated.findings()
@@ -111,7 +113,7 @@ def test_a_mail_that_had_gone_out_before_a_backup_was_put_back_is_not_sent_again
     with restored(deployment, postgres_server, tmp_path) as (lost, here):
         for processes in (lost, here):
             with processes.run("scheduler"), processes.run("delivery"):
-                until(lambda now=processes: now.states() in ({"sent": 1}, {"uncertain": 1}), "the mail", 30)
+                until(lambda now=processes: now.states() in ({"sent": 1}, {"uncertain": 1}), "the mail")
         operated = operated_with(deployment, here)
         uncertain = operated.findings()["delivery-uncertain"]
         assert "another body" in uncertain.evidence[0]

@@ -9,6 +9,7 @@ import pytest
 
 from fixionmail.ops.views.findings import Harm
 from tests.commands import until
+from tests.contract.store.world import planned
 from tests.drills.conftest import Deployment, operated_with
 from tests.drills.databases import load, restored, subscribe
 from tests.faults.deployment import Deployment as Processes
@@ -22,10 +23,10 @@ def the_day_goes_by(processes: Processes) -> None:
     """Stories are written, and mailed in batches, whose keys are those of one database only."""
     with processes.run("scheduler"):
         written = "select count(*) from scheduled_deliveries"
-        until(lambda: processes.world.value(written) == READERS, "the stories", 30)
+        until(lambda: processes.world.value(written) == READERS, "the stories")
     processes.world.slow_backlog()
     with processes.run("delivery"):
-        until(lambda: processes.states().keys() <= {"sent", "uncertain"}, "the mail", 30)
+        until(lambda: processes.states().keys() <= {"sent", "uncertain"}, "the mail")
 
 
 @pytest.mark.slow
@@ -63,6 +64,37 @@ def test_who_was_mailed_from_both_is_named_once_they_are_merged_and_the_first_of
 
 
 @pytest.mark.slow
+def test_who_was_only_planned_in_the_other_one_is_not_written_to_again_and_the_protection_can_be_put_back(
+    deployment: Deployment, postgres_server: PostgresServer, tmp_path: Path
+) -> None:
+    subscribe(deployment, READERS)
+    with restored(deployment, postgres_server, tmp_path) as (lost, here):
+        the_day_goes_by(lost)
+        left = here.world.due_subscribers()
+        plan = [planned(one.user_id, seen=one.next_due_at, local_date=one.next_local_date) for one in left]
+        here.world.store.jobs.plan(fence=here.world.lead("scheduler"), sweep_seconds=60, plan=plan)
+
+        operated = operated_with(deployment, lost)
+        operated.world.change("drop index one_daily_job")
+        assert load(here.database_url, lost.database_url, *TABLES) == ""
+        finding = operated.findings()["constraint-missing"]
+        assert (finding.drill, finding.subjects) == (15, ("one_daily_job",))
+        before = operated.world.column("select id from scheduled_deliveries order by id")
+
+        assert operated.cure(finding, "repair-duplicates") == {"ok": READERS + 1}
+        assert not {"duplicate-date", "constraint-missing"} & operated.findings().keys()
+        assert operated.world.column("select id from scheduled_deliveries order by id") == before
+        assert operated.world.column("select count(*) from stories") == [READERS]
+        kept = operated.world.column("select id from story_jobs where kind = 'daily' and state = 'completed'")
+        assert len(kept) == READERS
+        closed = operated.world.column(
+            "select id from story_jobs where kind = 'extra' and state = 'cancelled'"
+        )
+        assert sorted(closed) == sorted(job.job_id for job in plan)
+        assert len(operated.world.audit("job set aside")) == READERS
+
+
+@pytest.mark.slow
 def test_without_the_protections_our_own_loops_mail_nobody_twice_all_the_same(
     operated: Deployment, processes: Processes
 ) -> None:
@@ -91,15 +123,13 @@ def test_without_the_one_that_they_rest_on_no_story_is_handed_in_until_it_is_put
     operated.world.change("drop index one_daily_delivery")
     processes.add_readers(1)
     with processes.run("scheduler"), processes.run("delivery"):
-        until(
-            lambda: operated.world.column("select error from story_jobs where attempt = 1"), "an attempt", 30
-        )
+        until(lambda: operated.world.column("select error from story_jobs where attempt = 1"), "an attempt")
         finding = operated.findings()["constraint-missing"]
         assert finding.harm is Harm.LATE
         assert "no story can be handed in" in finding.cause
         assert operated.cure(finding, "repair-duplicates") == {"ok": 1}
-        until(lambda: operated.world.value("select state from story_jobs") == "pending", "the end of it", 30)
+        until(lambda: operated.world.value("select state from story_jobs") == "pending", "the end of it")
         processes.pass_time(hours=0.5)
-        until(lambda: len(processes.mails()) == 1, "the mail", 30)
+        until(lambda: len(processes.mails()) == 1, "the mail")
     processes.assert_one_mail_each(1)
     assert "constraint-missing" not in operated.findings()

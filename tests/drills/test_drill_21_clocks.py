@@ -69,7 +69,7 @@ def test_a_redis_whose_clock_runs_ahead_is_named_until_it_is_right(
     with running_redis(tmp_path, clock) as url:
         (finding,) = apart(url, database_url, tmp_path).values()
         assert (finding.drill, finding.harm, finding.subjects) == (21, Harm.RISK, ("Redis",))
-        assert re.search(r"Redis.*1 min (30|29) s", finding.title)
+        assert re.search(r"Redis.*1 min [23]\d s", finding.title)
         assert finding.cause.startswith("Redis is ahead.")
         assert finding.cures[0].command == "timedatectl set-ntp true"
     with running_redis(tmp_path) as url:

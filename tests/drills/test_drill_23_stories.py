@@ -62,11 +62,10 @@ def test_a_key_that_is_good_again_is_used_at_once_when_the_line_is_opened(
         until(
             lambda: deployment.world.column("select error from story_jobs where attempt = 0") != [None],
             "it",
-            20,
         )
         provider.api_key = "sk-g00d"
         assert deployment.cure(finding, "open-line") == {"ok": 1}
-        until(lambda: written(deployment) == 1, "the story", 40)
+        until(lambda: written(deployment) == 1, "the story")
 
 
 def test_a_wrong_key_is_mended_by_the_setting_that_is_named(
@@ -85,8 +84,7 @@ def test_a_model_that_declines_is_named_and_asked_again_until_it_writes(
     provider.faults.add(ModelFault.REFUSAL, times=None)  # type: ignore[arg-type]
     deployment.world.subscribe(1)
     with hosting(writing_by(deployment, provider, "sk-g00d")):
-        until(lambda: "story-provider" in deployment.findings(), "the refusal", 20)
-        finding = deployment.findings()["story-provider"]
+        finding = refusal(deployment, "story-provider")
         assert (finding.drill, finding.harm, finding.count) == (23, Harm.COST, 1)
         assert "declined" in finding.cause
         provider.faults.clear()
@@ -94,8 +92,13 @@ def test_a_model_that_declines_is_named_and_asked_again_until_it_writes(
 
 
 def standing_line(deployment: Deployment) -> Finding:
-    until(lambda: "story-line" in deployment.findings(), "the refusal", 20)
-    return deployment.findings()["story-line"]
+    return refusal(deployment, "story-line")
+
+
+def refusal(deployment: Deployment, kind: str) -> Finding:
+    """That finding, as soon as there is one; the pause that it tells of may be over at the next look."""
+    finding: Finding = until(lambda: deployment.findings().get(kind), "the refusal")
+    return finding
 
 
 def written(deployment: Deployment) -> int:
@@ -115,7 +118,7 @@ def goes_on_by_itself(deployment: Deployment) -> None:
         )
         return bool(written(deployment))
 
-    until(is_written, "the story", 40)
+    until(is_written, "the story")
     assert not {"story-line", "story-provider"} & deployment.findings().keys()
 
 

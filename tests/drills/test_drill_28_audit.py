@@ -18,7 +18,7 @@ from fixionmail.ops.audit import audit
 from fixionmail.ops.audit_database import database_side
 from fixionmail.ops.snapshot import Observer
 from fixionmail.ops.views.findings import Finding
-from tests.commands import until
+from tests.commands import PATIENCE_SECONDS, until
 from tests.drills.conftest import Deployment, settings_of
 from tests.drills.stock import BEFORE_THE_START, Gate, StockRq, kill, taken_and_lost
 from tests.drills.test_drills_05_to_13_work import rung
@@ -78,7 +78,7 @@ def queued_by_two_clients(mill: Mill) -> None:
 def queued_by_two_clients_and_done_once(mill: Mill) -> None:
     queued_by_two_clients(mill)
     with mill.rq.worker(mill.deployment.redis_url, "imports", kind="rq.SimpleWorker", jobs=1) as worker:
-        worker.wait(30)
+        worker.wait(PATIENCE_SECONDS)
 
 
 def marked_as_done_by_a_client(mill: Mill) -> None:
@@ -106,7 +106,7 @@ def its_time_ran_out_just_then(mill: Mill) -> None:
 def its_worker_died_of_it(mill: Mill) -> None:
     mill.enqueue("odd", "die")
     with mill.rq.worker(mill.deployment.redis_url, "imports", kind="rq.SimpleWorker") as worker:
-        worker.wait(30)
+        worker.wait(PATIENCE_SECONDS)
     mill.deployment.pass_redis_time(250)
 
 

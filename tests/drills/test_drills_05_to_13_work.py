@@ -5,8 +5,6 @@ from __future__ import annotations
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from uuid import UUID
@@ -17,14 +15,8 @@ from fixionmail.jobs.names import story_job_id
 from fixionmail.loops.runner import Loop, Report, Runner
 from fixionmail.ops.views.findings import Cure, Harm
 from tests import commands
+from tests.commands import until
 from tests.drills.conftest import Deployment
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    ends_at = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < ends_at, f"{what} did not come about"
-        time.sleep(0.05)
 
 
 def rung(deployment: Deployment, count: int = 1) -> list[str]:

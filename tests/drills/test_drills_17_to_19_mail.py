@@ -56,8 +56,8 @@ def due(deployment: Deployment, count: int) -> list[UUID]:
 
 
 def finding(deployment: Deployment, kind: str) -> Finding:
-    until(lambda: kind in deployment.findings(), kind, 30)
-    return deployment.findings()[kind]
+    found: Finding = until(lambda: deployment.findings().get(kind), kind)
+    return found
 
 
 def all_sent(deployment: Deployment) -> bool:
@@ -77,7 +77,7 @@ def test_17_a_refused_key_is_named_in_the_providers_words_and_mail_goes_out_once
         assert KEY not in repr(seen)
         provider.api_key = KEY
         assert sender.cure(seen, "open-line") == {"ok": 1}
-        until(lambda: all_sent(sender), "the mails", 30)
+        until(lambda: all_sent(sender), "the mails")
         assert not {"mail-refused", "mail-late"} & sender.findings().keys()
 
 
@@ -93,7 +93,7 @@ def test_17_a_domain_that_is_not_verified_is_named_and_the_setting_mends_it(
     right = sending(deployment, provider)
     right.cure(seen, "open-line")
     with hosting(right.settings):
-        until(lambda: all_sent(right), "the mails", 30)
+        until(lambda: all_sent(right), "the mails")
 
 
 def test_18_a_quota_that_is_used_up_is_named_with_its_end_and_mail_goes_on_when_there_is_more(
@@ -108,7 +108,7 @@ def test_18_a_quota_that_is_used_up_is_named_with_its_end_and_mail_goes_on_when_
         assert seen.evidence[0].startswith("the line stands still until ")
         provider.quotas.daily = 100
         assert sender.cure(seen, "open-line") == {"ok": 1}
-        until(lambda: all_sent(sender), "the mails", 30)
+        until(lambda: all_sent(sender), "the mails")
         assert "mail-quota" not in sender.findings()
 
 
@@ -125,7 +125,6 @@ def test_19_one_bad_address_is_named_in_the_providers_words_and_its_subscriber_s
         until(
             lambda: {sender.world.state("scheduled_deliveries", each) for each in others} == {"sent"},
             "mail",
-            30,
         )
     assert (seen.drill, seen.harm, seen.count) == (19, Harm.LOST, 1)
     assert address in seen.evidence[0]
