@@ -21,6 +21,9 @@ def repair(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Keep the first of each second delivery, set the others aside on record, put constraints in force again."""
+    """Keep the first of deliveries and jobs that are there twice, set the others aside on record.
+
+    Then constraints are put in force again.
+    """
     name = "repair-users" if subscribers else "repair-duplicates"
     act(name, (), reason=reason, yes=yes, dry_run=dry_run, as_json=as_json)

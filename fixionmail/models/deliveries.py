@@ -143,10 +143,11 @@ class DuplicateFinding:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecondDelivery:
-    """A delivery beside another one, ``keeps``, of the same story or of the same subscriber and date."""
+class SecondRow:
+    """A ``delivery`` beside another one, ``keeps``, of the same story or date; or a ``job`` beside one of its date."""
 
-    delivery_id: UUID
+    what: str
+    row_id: UUID
     keeps: UUID
     state: str
     why: str

@@ -1,4 +1,4 @@
-"""Mending rows that stand against a constraint that was not in force. See ``014_repair.sql`` for each contract."""
+"""Mending rows that stand against a constraint that was not in force. For each contract see the migrations."""
 
 from __future__ import annotations
 
@@ -6,48 +6,60 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from fixionmail.models.deliveries import SecondDelivery
+from fixionmail.models.deliveries import SecondRow
 from fixionmail.models.operations import StrayRow
 from fixionmail.store.transport import Caller
 
 
 @dataclass(frozen=True)
 class Repairs:
-    """Database functions of ``014_repair.sql``. ``by``, ``host`` and ``reason`` go into the audit log.
+    """Database functions of ``014_repair.sql`` and ``041_merged_and_lapsed_jobs.sql``.
+
+    ``by``, ``host`` and ``reason`` go into the audit log.
 
     Those that change something answer ``ok``, ``already``, ``gone``, ``changed`` or ``refused: why``.
     """
 
     _call: Caller
 
-    def second_deliveries(self, *, limit: int = 1000) -> tuple[SecondDelivery, ...]:
-        """Deliveries that stand beside another one of the same story or date, which comes first."""
-        return tuple(
-            SecondDelivery(
-                delivery_id=UUID(row["delivery"]),
+    def second_rows(self, *, limit: int = 1000) -> tuple[SecondRow, ...]:
+        """Deliveries, then jobs, that stand beside another one of the same story or date, which comes first."""
+        deliveries = (
+            SecondRow(
+                what="delivery",
+                row_id=UUID(row["delivery"]),
                 keeps=UUID(row["keeps"]),
                 state=row["state"],
                 why=row["why"],
             )
             for row in self._call("second_deliveries_v1", limit=limit)
         )
+        jobs = (
+            SecondRow(
+                what="job",
+                row_id=UUID(row["job"]),
+                keeps=UUID(row["keeps"]),
+                state=row["state"],
+                why="one date",
+            )
+            for row in self._call("second_jobs_v1", limit=limit)
+        )
+        return (*deliveries, *jobs)
 
     def broken_constraints(self) -> tuple[str, ...]:
         """Those that are missing or not in force."""
         return tuple(self._call("broken_constraint_names_v1"))
 
-    def set_aside(self, second: SecondDelivery, *, by: str, host: str, reason: str) -> str:
-        """Take a second delivery out; all of it is in the audit log afterwards."""
-        return _words(
-            self._call(
-                "set_aside_delivery_v1",
-                delivery=second.delivery_id,
-                keeps=second.keeps,
-                by=by,
-                host=host,
-                reason=reason,
+    def set_aside(self, second: SecondRow, *, by: str, host: str, reason: str) -> str:
+        """Take a second row out, a delivery altogether; all of it is in the audit log afterwards."""
+        signature = {"by": by, "host": host, "reason": reason}
+        if second.what == "job":
+            answer = self._call("set_aside_job_v1", job=second.row_id, keeps=second.keeps, **signature)
+        else:
+            answer = self._call(
+                "set_aside_delivery_v1", delivery=second.row_id, keeps=second.keeps, **signature
             )
-        )
+        return _words(answer)
 
     def restore_constraint(self, name: str, *, by: str, host: str, reason: str) -> str:
         """Put a constraint in force again."""
