@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -32,10 +33,8 @@ class Composition:
 
     def here(self, text: str) -> str:
         """``text`` of the file, with places of this machine in it."""
-        text = filled_in(text)
-        for name, place in self.places.items():
-            text = text.replace(name, place)
-        return text
+        names = "|".join(map(re.escape, self.places))
+        return re.sub(names, lambda found: self.places[found[0]], filled_in(text))
 
     def settings(self, service: str) -> dict[str, str]:
         """The environment of a service."""
