@@ -157,7 +157,10 @@ def test_a_redis_that_goes_away_midway_leaves_the_outcomes_so_far_told(tmp_path:
             stderr=subprocess.PIPE,
             text=True,
         )
-        until(lambda: redis.llen("rq:queue:reports") >= 50, "the first are done")
+        until(
+            lambda: redis.llen("rq:queue:reports") > 50,
+            "the first are done and known to be, and others begun",
+        )
         server.kill()
     out, said = process.communicate(timeout=30)
 
