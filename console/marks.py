@@ -39,6 +39,7 @@ _STATES = {
     "queued": (IDLE, BLUE_STYLE),
     "scheduled": (IDLE, QUIET_STYLE),
     "deferred": (IDLE, QUIET_STYLE),
+    "ready": (IDLE, BLUE_STYLE),
     "rate_limited": (HELD, BLUE_STYLE),
     "started": (BUSY, ACCENT_STYLE),
     "running": (BUSY, ACCENT_STYLE),

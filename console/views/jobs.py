@@ -25,7 +25,7 @@ from fixionmail.ops.views.redis import QueueView
 
 STATES = (
     *("", "queued", "started", "failed", "finished", "scheduled", "deferred", "rate_limited"),
-    *("canceled", "limbo"),
+    *("ready", "canceled", "limbo"),
 )
 MOST_ROWS = 600
 """The table holds a window of at most so many rows."""

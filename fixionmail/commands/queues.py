@@ -79,6 +79,7 @@ def _notes(queue: QueueView) -> Iterator[str]:
         (queue.limbo, "in limbo"),
         (queue.scheduled, "scheduled"),
         (queue.deferred, "deferred"),
+        (queue.ready, "ready"),
         (queue.rate_limited, "rate_limited"),
         (queue.finished, "finished"),
         (queue.canceled, "canceled"),

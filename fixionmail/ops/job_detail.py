@@ -99,6 +99,8 @@ def _state(exists: bool, record: Mapping[str, Any], places: Sequence[Any]) -> st
     status, found_in = text_of(record["status"]), [text_of(place[0]) for place in places]
     if status == "queued" and "limbo" in found_in and "queued" not in found_in:
         return "limbo"
+    if status == "ready_to_enqueue":
+        return "ready"
     return status or (found_in[0] if found_in else "unknown")
 
 

@@ -148,9 +148,16 @@ def _layout(
 # ---- queues ----------------------------------------------------------------------------------------------------------
 
 
+_SIZES = (
+    *("waiting", "running", "lapsed", "limbo", "failed", "finished", "deferred", "scheduled", "canceled"),
+    *("rate_limited", "ready"),
+)
+"""Of the view of a queue, as the script returns them."""
+
+
 def _queue(row: Sequence[Any], now: datetime, workers: Sequence[WorkerView], *, counted: bool) -> QueueView:
     raw_name, counts, head, head_at, held, limbo_at, pause, minute_rows = row
-    waiting, running, lapsed, limbo, failed, finished, deferred, scheduled, canceled, rate_limited = counts
+    sizes = dict(zip(_SIZES, counts, strict=True))
     name = text_of(raw_name)
     serving = [
         worker for worker in workers if name in worker.queues and worker.health is not WorkerHealth.DEAD
@@ -161,17 +168,8 @@ def _queue(row: Sequence[Any], now: datetime, workers: Sequence[WorkerView], *, 
     into, out, lost = _rates(minutes, now) if counted else (None, None, None)
     return QueueView(
         name=name,
-        waiting=waiting,
-        running=running,
-        failed=failed,
-        finished=finished,
-        deferred=deferred,
-        scheduled=scheduled,
-        canceled=canceled,
-        rate_limited=rate_limited,
-        limbo=limbo,
-        lapsed=lapsed,
-        lapsed_jobs=tuple((text_of(job), text_of(worker)) for _, job, worker in held[:lapsed]),
+        **sizes,
+        lapsed_jobs=tuple((text_of(job), text_of(worker)) for _, job, worker in held[: sizes["lapsed"]]),
         oldest_waiting_at=moment_of(head_at),
         oldest_running_at=min((start for start in began if start), default=None),
         oldest_limbo_at=moment_of(limbo_at),

@@ -10,11 +10,12 @@ from fixionmail.ops.reading import error_of, function_of, last_line, moment_of, 
 from fixionmail.ops.views.jobs import JobRow
 
 STATES = (
-    *("started", "limbo", "queued", "rate_limited", "scheduled", "deferred"),
+    *("started", "limbo", "queued", "rate_limited", "scheduled", "deferred", "ready"),
     *("failed", "finished", "canceled"),
 )
 """Where a job can be found. ``limbo``: taken out of its queue by a worker of RQ's, and not yet started.
-``rate_limited``: held back by RQ 3's limit on jobs of its kind."""
+``rate_limited``: held back by RQ 3's limit on jobs of its kind. ``ready``: what it waited for has succeeded, and
+RQ 3 is about to queue it."""
 COLUMNS = (
     *("status", "origin", "description", "created_at", "enqueued_at", "started_at", "ended_at"),
     *("worker_name", "number_of_retries", "rate_limit_key"),

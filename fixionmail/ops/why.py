@@ -22,6 +22,10 @@ _CLEANED_UP = Cure(
     label="wait",
     automatic="RQ lets it through when a worker cleans up; its own do at their start and every 10 minutes",
 )
+_QUEUED_LATER = Cure(
+    label="wait",
+    automatic="a worker on the same queue queues it when it cleans up, at its start and every 10 minutes",
+)
 _TAKEN = (
     "a worker took it off the queue and has not started it. Unless that was a moment ago, the worker has ended, and no "
     "other will take it."
@@ -177,6 +181,8 @@ def _by_its_place(detail: JobDetail, snapshot: Snapshot, row: StoryJobRow | None
         case "deferred":
             others = ", ".join(detail.depends_on) or "another job"
             yield f"It waits for {others} to succeed.", ()
+        case "ready":
+            yield _ready(detail)
         case "rate_limited" if detail.limit is not None and detail.limit.place is not None:
             yield _held_back(detail.limit)
         case "scheduled":
@@ -204,6 +210,17 @@ def _is_too_long_to_search(queue: str, snapshot: Snapshot) -> bool:
 
 def _put_back(detail: JobDetail) -> Cure:
     return Cure(label="put it back", action="repair-redis", targets=(detail.job_id,))
+
+
+def _ready(detail: JobDetail) -> Reason:
+    words = (
+        "What it waited for has succeeded, and it is not queued yet. Unless that was a moment ago, whoever was to "
+        "queue it has ended"
+    )
+    if not detail.places:
+        return f"{words}, and no registry holds it.", (_put_back(detail),)
+    again = Cure(label="queue it now", action="requeue", targets=(detail.job_id,))
+    return f"{words}.", (_QUEUED_LATER, again)
 
 
 def _held_back(limit: RateLimit) -> Reason:

@@ -1,6 +1,6 @@
 -- Where a job's record says that the job is.
 local PLACE_OF = {failed = 'failed', stopped = 'failed', finished = 'finished', deferred = 'deferred',
-                  scheduled = 'scheduled', canceled = 'canceled'}
+                  scheduled = 'scheduled', canceled = 'canceled', ready_to_enqueue = 'ready'}
 
 -- Whether a lease of the job is in the registry of started jobs of its queue.
 local function has_lease(job_id, queue)

@@ -170,6 +170,7 @@ local function queue_of(name)
     counts[4 + i] = size('ZCARD', prefix .. ':' .. state .. ':' .. name)
   end
   counts[10] = held_back[name] or 0
+  counts[11] = size('ZCARD', prefix .. ':ready:' .. name)
   return {name, counts, head[1] or false, first_known(head, 'enqueued_at'),
           counts[2] > 0 and first_held(leases) or {}, limbo_since,
           cut(ask('HGET', 'fm:paused', name)),

@@ -1,6 +1,6 @@
 -- Jobs as rows of a table, and the lists and registries that hold them. A place is named after its queue, or after the
 -- limit that holds jobs back.
-local REGISTRIES = {started = 'wip', failed = 'failed', finished = 'finished', deferred = 'deferred',
+local REGISTRIES = {started = 'wip', failed = 'failed', finished = 'finished', deferred = 'deferred', ready = 'ready',
                     scheduled = 'scheduled', canceled = 'canceled'}
 local ERROR_LIMIT = 32768 -- bytes of a packed traceback that a row carries
 local COLUMNS = {'status', 'origin', 'description', 'created_at', 'enqueued_at', 'started_at', 'ended_at',

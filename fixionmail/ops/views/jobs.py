@@ -11,8 +11,8 @@ from fixionmail.ops.views.findings import Cure
 
 @dataclass(frozen=True, kw_only=True)
 class JobRow:
-    """A job in a table. ``state`` is where it was found: queued, started, failed, finished, deferred, scheduled,
-    rate_limited, canceled or limbo."""
+    """A job in a table. ``state`` is where it was found: queued, started, failed, finished, deferred, ready,
+    scheduled, rate_limited, canceled or limbo."""
 
     job_id: str
     state: str

@@ -71,6 +71,8 @@ class QueueView:
     canceled: int = 0
     rate_limited: int = 0
     """Held back by RQ 3's limits on jobs of one kind; of more than 2,000 in all limits, an estimate."""
+    ready: int = 0
+    """What they waited for has succeeded, and they are not queued yet."""
     limbo: int = 0
     lapsed: int = 0
     """Running entries whose lease has lapsed: their worker no longer vouches for them."""

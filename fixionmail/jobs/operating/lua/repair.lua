@@ -89,6 +89,14 @@ local function mend_held_back(job_id, queue, worker, limit, most)
   return 'requeued'
 end
 
+-- What waits for a dependency no longer, and is queued at the next upkeep while RQ 3's registry holds it.
+local function mend_ready(job_id, queue, worker, limit, most)
+  local left = leave_others(job_id, queue, 'ready')
+  if try('ZSCORE', key_of('ready', queue), job_id) then return word_of(left, job_id, queue) end
+  push(job_id, queue, worker, limit, most)
+  return 'requeued'
+end
+
 local function mend_ended(job_id, registry, queue)
   local there = try('ZSCORE', key_of(registry, queue), job_id)
   if not there and (registry == 'scheduled' or registry == 'deferred') then return 'undecided' end
@@ -117,6 +125,7 @@ local function mend_job(job_id)
     return 'requeued'
   end
   if status == 'rate_limited' then return mend_held_back(job_id, queue, worker, record[4], record[5]) end
+  if status == 'ready_to_enqueue' then return mend_ready(job_id, queue, worker, record[4], record[5]) end
   local registry = REGISTRY_OF[status]
   return registry and mend_ended(job_id, registry, queue) or 'undecided'
 end
