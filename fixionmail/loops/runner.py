@@ -55,6 +55,7 @@ class Runner:
         self._presence = Presence(store.leases, loop.name)
         self._lead = Leadership(store.leases, loop.name, self.process)
         self._last: dict[str, Any] = {}
+        self._told: dict[str, Any] = {}
         self._renewing, self._ticking = threading.Lock(), threading.Lock()
         self._stopped = False
         self._scheduler = BackgroundScheduler(
@@ -70,7 +71,12 @@ class Runner:
         """Begin to keep the lease and to tick, in threads of our own."""
         soon = datetime.now(UTC)
         self._scheduler.add_job(
-            self._keep_lease, "interval", seconds=RENEW_EVERY_SECONDS, id="lease", next_run_time=soon
+            self._keep_lease,
+            "interval",
+            seconds=RENEW_EVERY_SECONDS,
+            id="lease",
+            next_run_time=soon,
+            max_instances=2,  # one may be wanted at once while another is under way
         )
         self._scheduler.add_job(
             self._tick, "interval", seconds=self._loop.interval_seconds, id="tick", next_run_time=None
@@ -95,6 +101,7 @@ class Runner:
                 self._renew()
 
     def _renew(self) -> None:
+        self._told = self._news()
         info = {**self._loop.info(), **self._last}
         if self._lead.renew({**info, "host": socket.gethostname(), "pid": os.getpid()}):
             self._tick_in(0)
@@ -109,6 +116,17 @@ class Runner:
         with self._ticking:
             if not self._stopped:
                 self._tick_once()
+                self._tell_news()
+
+    def _tell_news(self) -> None:
+        """Whoever looks sees what a tick has changed at once, not only when the lease is renewed anyway."""
+        if self._news() != self._told:
+            self._scheduler.modify_job("lease", next_run_time=datetime.now(UTC))
+
+    def _news(self) -> dict[str, Any]:
+        """What people wait to hear: that it ticks, what holds it up, and what went wrong."""
+        last = self._last
+        return {"ticks": "last_tick_at" in last, "note": last.get("note"), "error": last.get("error")}
 
     def _tick_once(self) -> None:
         fence, now = self._lead.fence, self._lead.now
