@@ -158,12 +158,6 @@ def _funnel(now: datetime, row: OperationsRow) -> FunnelView:
 
 
 def _deliveries(row: OperationsRow, strangers: tuple[Witness, ...], lead: timedelta) -> DeliveriesView:
-    def words(kind: str) -> tuple[str, ...]:
-        return tuple(witness.detail for witness in row.witnesses.get(kind, ()))
-
-    def duplicates(kind: str) -> tuple[str, ...]:
-        return tuple(found.subject for found in row.duplicates if found.kind == kind)
-
     return DeliveriesView(
         due=row.due,
         sending=row.sending,
@@ -180,31 +174,47 @@ def _deliveries(row: OperationsRow, strangers: tuple[Witness, ...], lead: timede
         rung=row.jobs_waiting - row.jobs_resting,
         batches=row.batches,
         states=row.deliveries,
-        rejected=words("rejected"),
+        rejected=_details(row, "rejected"),
         failing=tuple(f"{w.detail} x {w.subject}" for w in row.witnesses.get("failing", ())),
-        lines=tuple(
-            LineView(
-                name=line.name,
-                rate=line.rate,
-                paused_until=line.paused_until,
-                paused_reason=line.paused_reason,
-            )
-            for line in row.lines
-        ),
-        switches=tuple(
-            SwitchView(name=switch.name, by=switch.set_by, reason=switch.reason, since=switch.set_at)
-            for switch in row.switches
-        ),
-        same_date=len(duplicates("same_date")),
-        accepted_twice=len(duplicates("accepted_twice")),
-        missing_constraints=duplicates("constraint"),
-        unknown_zones=tuple(witness.detail for witness in strangers) + words("time"),
-        double_addresses=duplicates("same_address"),
+        lines=_lines(row),
+        switches=_switches(row),
+        same_date=len(_duplicates(row, "same_date")),
+        accepted_twice=len(_duplicates(row, "accepted_twice")),
+        missing_constraints=_duplicates(row, "constraint"),
+        unknown_zones=tuple(witness.detail for witness in strangers) + _details(row, "time"),
+        double_addresses=_duplicates(row, "same_address"),
         orphan_jobs=len(row.witnesses.get("orphan", ())),
         jobs_resting=row.jobs_resting,
         oldest_job_due_at=row.oldest_job_due_at,
         duplicates=row.duplicates,
         witnesses={**row.witnesses, "zone": strangers} if strangers else row.witnesses,
+    )
+
+
+def _details(row: OperationsRow, kind: str) -> tuple[str, ...]:
+    return tuple(witness.detail for witness in row.witnesses.get(kind, ()))
+
+
+def _duplicates(row: OperationsRow, kind: str) -> tuple[str, ...]:
+    return tuple(found.subject for found in row.duplicates if found.kind == kind)
+
+
+def _lines(row: OperationsRow) -> tuple[LineView, ...]:
+    return tuple(
+        LineView(
+            name=line.name,
+            rate=line.rate,
+            paused_until=line.paused_until,
+            paused_reason=line.paused_reason,
+        )
+        for line in row.lines
+    )
+
+
+def _switches(row: OperationsRow) -> tuple[SwitchView, ...]:
+    return tuple(
+        SwitchView(name=switch.name, by=switch.set_by, reason=switch.reason, since=switch.set_at)
+        for switch in row.switches
     )
 
 

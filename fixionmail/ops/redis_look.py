@@ -249,18 +249,7 @@ def _worker(row: Sequence[Any], now: datetime) -> WorkerView:
     name = text_of(key).partition(":worker:")[2] or text_of(key)
     executions = tuple(_execution(each, now) for each in execution_rows)
     if not raw_record:
-        return WorkerView(
-            name=name,
-            host="",
-            pid=None,
-            state="gone",
-            health=WorkerHealth.DEAD,
-            queues=(),
-            born_at=None,
-            silent_seconds=None,
-            executions=executions,
-            running=held,
-        )
+        return _without_record(name, executions, held)
     record = dict(zip(_WORKER_FIELDS, raw_record, strict=True))
     beat_at = moment_of(record["beat"])
     silent = None if beat_at is None else max(0.0, (now - beat_at).total_seconds())
@@ -269,13 +258,7 @@ def _worker(row: Sequence[Any], now: datetime) -> WorkerView:
         host=text_of(record["host"]),
         pid=whole_of(record["pid"]),
         state=text_of(record["state"]),
-        health=worker_health(
-            state=text_of(record["state"]),
-            silent_seconds=silent,
-            life_seconds=life_ms / 1000,
-            ours=record["slots"] is not None,
-            leaving=bool(record["drain"] or record["stopping"]),
-        ),
+        health=_health(record, silent, life_ms / 1000),
         queues=tuple(filter(None, text_of(record["queues"]).split(","))),
         born_at=moment_of(record["birth"]),
         silent_seconds=silent,
@@ -287,6 +270,32 @@ def _worker(row: Sequence[Any], now: datetime) -> WorkerView:
         successful=whole_of(record["ok"]) or 0,
         failed=whole_of(record["failed"]) or 0,
         threaded=record["slots"] is not None,
+    )
+
+
+def _without_record(name: str, executions: tuple[ExecutionView, ...], held: int) -> WorkerView:
+    """A worker that is listed, or holds something, and of which nothing else is left."""
+    return WorkerView(
+        name=name,
+        host="",
+        pid=None,
+        state="gone",
+        health=WorkerHealth.DEAD,
+        queues=(),
+        born_at=None,
+        silent_seconds=None,
+        executions=executions,
+        running=held,
+    )
+
+
+def _health(record: Mapping[str, Any], silent_seconds: float | None, life_seconds: float) -> WorkerHealth:
+    return worker_health(
+        state=text_of(record["state"]),
+        silent_seconds=silent_seconds,
+        life_seconds=life_seconds,
+        ours=record["slots"] is not None,
+        leaving=bool(record["drain"] or record["stopping"]),
     )
 
 

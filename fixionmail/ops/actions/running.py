@@ -98,18 +98,23 @@ def run(
         if not todo:
             yield Progress(done=0, total=0, outcomes={}, finished=True)
     finally:
-        hands.record(
-            operator=order.operator,
-            action=previewed.action,
-            target=_summary([target for target, _ in todo]),
-            reason=order.reason,
-            result={
-                "outcomes": dict(work.outcomes),
-                "done": work.done,
-                "of": len(todo),
-                "perhaps": list(work.under_way),
-            },
-        )
+        _put_on_record(hands, previewed, order, work)
+
+
+def _put_on_record(hands: Hands, previewed: Preview, order: Order, work: _Work) -> None:
+    """What came of it; of a chunk whose answer has not come nobody knows what was done."""
+    hands.record(
+        operator=order.operator,
+        action=previewed.action,
+        target=_summary(list(previewed.seen)),
+        reason=order.reason,
+        result={
+            "outcomes": dict(work.outcomes),
+            "done": work.done,
+            "of": len(previewed.seen),
+            "perhaps": list(work.under_way),
+        },
+    )
 
 
 def _begun(hands: Hands, wanted: Action, done: int, rate: float | None) -> _Work:
