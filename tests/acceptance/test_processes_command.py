@@ -57,13 +57,24 @@ def test_a_worker_killed_in_the_night_is_started_again_and_the_morning_is_told(
     assert "worker-1" in shown
     assert "SIGKILL" in shown
 
-    stopped = processes(home, "stop", "worker-1")
-    assert stopped.out.splitlines() == [
+    assert said_of_its_stop(home, after["pid"]) == [
         "worker-1: stopping; it finishes what it has begun ...",
         "worker-1: stopped",
     ]
     assert (listed(home)["worker-1"]["state"], listed(home)["worker-1"]["last_end"]) == ("stopped", "stopped")
     until(lambda: not processes_of(home), "the supervisor to leave")
+
+
+def said_of_its_stop(home: Path, pid: int) -> list[str]:
+    """What is said when worker-1 is stopped, which takes until that was seen to have begun."""
+    said = home / "command.log"
+    worker = psutil.Process(pid)
+    worker.suspend()
+    with running(home, "processes", "stop", "worker-1") as command:
+        until(lambda: "stopping" in said.read_text(), "the beginning of its stop")
+        worker.resume()
+        assert command.wait(40) == 0
+    return said.read_text().splitlines()
 
 
 def test_a_program_that_cannot_work_is_exit_code_1_with_its_own_words(home: Path) -> None:
