@@ -47,6 +47,14 @@ def own_redis(own_server: RedisServer) -> Iterator[Redis]:
 
 
 @pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Path]:
+    """A file whose coming lets the jobs that wait for it go on, at the latest at the end of the test."""
+    path = tmp_path / "gate"
+    yield path
+    path.touch()
+
+
+@pytest.fixture
 def workers(redis: Redis, shared_server: RedisServer, tmp_path: Path) -> Iterator[Workers]:
     running = Workers(shared_server.url, tmp_path)
     yield running

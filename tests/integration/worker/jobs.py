@@ -25,6 +25,16 @@ def notes(path: Path, ids: Iterable[str], *, seconds: float = 0.0, retries: int 
     return [new(job_id, "note", str(path), job_id, seconds, retries=retries) for job_id in ids]
 
 
+def held(path: Path, gate: Path, ids: Iterable[str], *, retries: int = 1) -> list[NewJob]:
+    """Jobs that each leave their id in a file once the file ``gate`` is there."""
+    return [new(job_id, "patient", str(path), job_id, str(gate), retries=retries) for job_id in ids]
+
+
+def listens(redis: Redis, worker_name: str) -> bool:
+    """Whether a worker hears the commands that are sent to it from now on."""
+    return bool(redis.pubsub_numsub(f"rq:pubsub:{worker_name}")[0][1])
+
+
 def stored(redis: Redis, job_id: str) -> Job:
     return Job.fetch(job_id, connection=redis, serializer=JsonSerializer)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from math import ceil
 from typing import Any
 
 _ASIDE = ("fm:", "rq:clean_")
@@ -54,8 +56,11 @@ def _field(name: bytes, value: bytes, worker_name: str) -> str:
 
 
 def _when(score: float) -> str:
-    """A moment is compared by hours: what is meant is a lifetime."""
-    return "inf" if score == float("inf") else f"{score / 7200:.0f}"
+    """A moment is compared by how many spans of two hours begin until then: what is meant is a lifetime.
+
+    A lifetime is a number of whole seconds, which began a moment ago; so none is near a border.
+    """
+    return "inf" if score == float("inf") else f"{ceil((score - time.time() - 2) / 7200)}"
 
 
 def _plain(value: bytes | str, worker_name: str) -> str:

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from rq.registry import StartedJobRegistry
 
 from fixionmail.jobs.worker import JsonSerializer, SafeJob
-from tests.integration.worker.jobs import error_of, lines, new, notes, queue, status
+from tests.integration.worker.jobs import error_of, held, lines, new, notes, queue, status
 from tests.integration.worker.proxy import LossyProxy
 from tests.integration.worker.servers import RedisServer
 from tests.integration.worker.waiting import eventually
@@ -34,9 +34,9 @@ def finished(redis: Redis) -> int:
         return -1
 
 
-def expect_each_once(redis: Redis, path: Path, count: int, *, seconds: float = 30.0) -> None:
+def expect_each_once(redis: Redis, path: Path, count: int) -> None:
     """All jobs come to be finished, each has left its line once, and no lease is left."""
-    eventually(lambda: finished(redis) == count, f"{count} jobs are finished", seconds=seconds)
+    eventually(lambda: finished(redis) == count, f"{count} jobs are finished")
     assert sorted(lines(path)) == sorted(ids(count))
     eventually(lambda: redis.zcard("rq:wip:stories") == 0, "no lease is left")
 
@@ -69,7 +69,7 @@ def test_replies_that_never_arrive(
 ) -> None:
     queue(own_redis, *notes(tmp_path / "notes", ids(jobs)))
     own_workers.start(url=proxy.url, concurrency=10)
-    expect_each_once(own_redis, tmp_path / "notes", jobs, seconds=60)
+    expect_each_once(own_redis, tmp_path / "notes", jobs)
     assert proxy.cuts > 0
     proxy.heal()
 
@@ -89,12 +89,13 @@ def test_a_burst_far_from_its_server_does_its_work_before_it_ends(
 
 @SOME
 def test_redis_killed_while_jobs_run_and_end(
-    own_redis: Redis, own_server: RedisServer, own_workers: Workers, tmp_path: Path, jobs: int
+    own_redis: Redis, own_server: RedisServer, own_workers: Workers, tmp_path: Path, gate: Path, jobs: int
 ) -> None:
-    queue(own_redis, *notes(tmp_path / "notes", ids(jobs), seconds=0.5 + jobs / 400))
+    queue(own_redis, *held(tmp_path / "notes", gate, ids(jobs)))
     own_workers.start(concurrency=jobs)
     eventually(lambda: own_redis.zcard("rq:wip:stories") == jobs, "all are in flight")
     own_server.kill()
+    gate.touch()
     eventually(lambda: len(lines(tmp_path / "notes")) == jobs, "all have ended meanwhile")
     own_server.start()
     expect_each_once(own_redis, tmp_path / "notes", jobs)
@@ -107,28 +108,30 @@ def test_redis_absent_when_the_worker_starts(
     own_workers.start()
     own_server.start()
     queue(own_redis, new("a", "nothing"))
-    eventually(lambda: status(own_redis, "a") == "finished", "it has found Redis", seconds=20)
+    eventually(lambda: status(own_redis, "a") == "finished", "it has found Redis")
 
 
 def test_redis_that_hangs(
-    own_redis: Redis, own_server: RedisServer, own_workers: Workers, tmp_path: Path
+    own_redis: Redis, own_server: RedisServer, own_workers: Workers, tmp_path: Path, gate: Path
 ) -> None:
-    queue(own_redis, *notes(tmp_path / "notes", ids(50), seconds=0.1))
+    queue(own_redis, *held(tmp_path / "notes", gate, ids(50)))
     own_workers.start(concurrency=50)
     eventually(lambda: own_redis.zcard("rq:wip:stories") == 50, "all are in flight")
     own_server.pause()
+    gate.touch()
     eventually(lambda: len(lines(tmp_path / "notes")) == 50, "all have ended meanwhile")
     own_server.resume()
     expect_each_once(own_redis, tmp_path / "notes", 50)
 
 
 @SOME
-def test_redis_out_of_memory(redis: Redis, workers: Workers, tmp_path: Path, jobs: int) -> None:
-    queue(redis, *notes(tmp_path / "notes", ids(jobs), seconds=0.5))
+def test_redis_out_of_memory(redis: Redis, workers: Workers, tmp_path: Path, gate: Path, jobs: int) -> None:
+    queue(redis, *held(tmp_path / "notes", gate, ids(jobs)))
     workers.start(concurrency=max(50, jobs - 20))
     eventually(lambda: redis.zcard("rq:wip:stories") > 40, "many are in flight")
     redis.config_set("maxmemory", "1")
     try:
+        gate.touch()
         eventually(lambda: len(lines(tmp_path / "notes")) > 40, "they have ended meanwhile")
         assert finished(redis) == 0
         assert redis.llen("rq:queue:stories") + redis.zcard("rq:wip:stories") == jobs
@@ -139,12 +142,13 @@ def test_redis_out_of_memory(redis: Redis, workers: Workers, tmp_path: Path, job
 
 @SOME
 def test_redis_turned_read_only(
-    own_redis: Redis, own_server: RedisServer, own_workers: Workers, tmp_path: Path, jobs: int
+    own_redis: Redis, own_server: RedisServer, own_workers: Workers, tmp_path: Path, gate: Path, jobs: int
 ) -> None:
-    queue(own_redis, *notes(tmp_path / "notes", ids(jobs), seconds=0.5 + jobs / 400))
+    queue(own_redis, *held(tmp_path / "notes", gate, ids(jobs)))
     own_workers.start(concurrency=jobs)
     eventually(lambda: own_redis.zcard("rq:wip:stories") == jobs, "all are in flight")
     own_redis.replicaof("127.0.0.1", "1")
+    gate.touch()
     eventually(lambda: len(lines(tmp_path / "notes")) == jobs, "all have ended meanwhile")
     assert finished(own_redis) == 0
     own_redis.replicaof("NO", "ONE")
@@ -158,15 +162,16 @@ def test_redis_flushed_while_the_worker_waits(redis: Redis, workers: Workers) ->
     redis.script_flush()
     queue(redis, new("a", "nothing"))
     eventually(lambda: status(redis, "a") == "finished", "it works on")
-    assert redis.hget(f"rq:worker:{worker.name}", "birth")
+    eventually(lambda: redis.hget(f"rq:worker:{worker.name}", "birth"), "it is registered again")
     assert redis.smembers("rq:workers") == {f"rq:worker:{worker.name}".encode()}
 
 
-def test_redis_flushed_while_jobs_run(redis: Redis, workers: Workers, tmp_path: Path) -> None:
-    queue(redis, *notes(tmp_path / "notes", ids(5), seconds=0.5))
+def test_redis_flushed_while_jobs_run(redis: Redis, workers: Workers, tmp_path: Path, gate: Path) -> None:
+    queue(redis, *held(tmp_path / "notes", gate, ids(5)))
     workers.start()
     eventually(lambda: redis.zcard("rq:wip:stories") == 5, "all are in flight")
     redis.flushall()
+    gate.touch()
     queue(redis, *(new(f"late{i}", "nothing") for i in range(5)))
     eventually(lambda: finished(redis) == 5, "the new jobs are done")
     eventually(lambda: len(lines(tmp_path / "notes")) == 5, "the old ones end too")
@@ -178,13 +183,14 @@ def test_redis_flushed_while_jobs_run(redis: Redis, workers: Workers, tmp_path: 
 
 @SOME
 def test_a_worker_killed_with_jobs_in_flight(
-    redis: Redis, workers: Workers, tmp_path: Path, jobs: int
+    redis: Redis, workers: Workers, tmp_path: Path, gate: Path, jobs: int
 ) -> None:
-    queue(redis, *notes(tmp_path / "notes", ids(jobs), seconds=3.0))
+    queue(redis, *held(tmp_path / "notes", gate, ids(jobs)))
     process = workers.spawn(concurrency=jobs, lease_seconds=3)
     eventually(lambda: redis.zcard("rq:wip:stories") == jobs, "all are in flight")
     process.kill()
     process.wait()
+    gate.touch()
     workers.start(concurrency=jobs, lease_seconds=3.0, heartbeat_seconds=0.5)
     expect_each_once(redis, tmp_path / "notes", jobs)
 
@@ -193,7 +199,7 @@ def test_a_job_that_kills_its_process_fails_when_it_has_no_retries_left(
     redis: Redis, workers: Workers, tmp_path: Path
 ) -> None:
     queue(redis, new("a", "die", str(tmp_path / "notes")))
-    assert workers.spawn(lease_seconds=3).wait(20) == -signal.SIGKILL
+    assert workers.spawn(lease_seconds=3).wait(60) == -signal.SIGKILL
     workers.start(lease_seconds=3.0, heartbeat_seconds=0.5)
     eventually(lambda: status(redis, "a") == "failed", "it is found")
     assert "AbandonedJobError" in error_of(redis, "a")
@@ -217,12 +223,13 @@ def test_rqs_own_cleanup_recovers_the_jobs_of_a_killed_worker(
 
 
 def test_a_worker_frozen_beyond_its_lease_does_not_disturb_its_successor(
-    redis: Redis, workers: Workers, tmp_path: Path
+    redis: Redis, workers: Workers, tmp_path: Path, gate: Path
 ) -> None:
-    queue(redis, new("a", "note", str(tmp_path / "notes"), "a", 1.5, retries=1))
+    queue(redis, *held(tmp_path / "notes", gate, ["a"]))
     process = workers.spawn(lease_seconds=3, queues=["stories"])
     eventually(lambda: status(redis, "a") == "started", "it runs")
     process.send_signal(signal.SIGSTOP)
+    gate.touch()
     successor = workers.start(lease_seconds=3.0, heartbeat_seconds=0.5)
     eventually(lambda: status(redis, "a") == "finished", "the successor has done it")
     process.send_signal(signal.SIGCONT)

@@ -11,7 +11,7 @@ from rq.job import cancel_job
 from rq.suspension import resume, suspend
 
 from fixionmail.jobs.worker import JsonSerializer
-from tests.integration.worker.jobs import error_of, lines, new, queue, status, stored
+from tests.integration.worker.jobs import error_of, held, lines, listens, new, queue, status, stored
 from tests.integration.worker.waiting import eventually
 from tests.integration.worker.workers import Workers
 
@@ -24,8 +24,9 @@ def test_a_running_job_is_stopped_and_its_thread_comes_back(
     redis: Redis, workers: Workers, tmp_path: Path
 ) -> None:
     queue(redis, new("a", "careful", str(tmp_path / "notes"), 60.0, retries=3))
-    workers.start(concurrency=1)
+    worker = workers.start(concurrency=1)
     eventually(lambda: lines(tmp_path / "notes"), "the job runs")
+    eventually(lambda: listens(redis, worker.name), "the worker listens")
     stop(redis, "a")
     eventually(lambda: status(redis, "a") == "stopped", "it is stopped")
     assert "stopped by command" in error_of(redis, "a")
@@ -34,12 +35,17 @@ def test_a_running_job_is_stopped_and_its_thread_comes_back(
     assert lines(tmp_path / "notes") == ["begun"]
 
 
-def test_one_of_many_running_executions_is_stopped(redis: Redis, workers: Workers, tmp_path: Path) -> None:
-    queue(redis, *(new(f"c{i}", "careful", str(tmp_path / "notes"), 1.0) for i in range(5)))
-    workers.start()
-    eventually(lambda: len(lines(tmp_path / "notes")) == 5, "the jobs run")
+def test_one_of_many_running_executions_is_stopped(
+    redis: Redis, workers: Workers, tmp_path: Path, gate: Path
+) -> None:
+    queue(redis, *held(tmp_path / "notes", gate, [f"c{i}" for i in range(5)]))
+    worker = workers.start()
+    eventually(lambda: redis.zcard("rq:wip:stories") == 5, "the jobs run")
+    eventually(lambda: listens(redis, worker.name), "the worker listens")
     (execution,) = stored(redis, "c2").get_executions()
     send_stop_execution_command(redis, "c2", execution.id)
+    eventually(lambda: status(redis, "c2") == "stopped", "it is stopped")
+    gate.touch()
     eventually(lambda: redis.zcard("rq:finished:stories") == 4, "the others are finished")
     assert status(redis, "c2") == "stopped"
 
@@ -56,7 +62,7 @@ def test_an_unknown_or_damaged_command_is_ignored(redis: Redis, workers: Workers
 
 def test_the_shutdown_command_ends_the_worker_with_0(redis: Redis, workers: Workers) -> None:
     worker = workers.start()
-    eventually(lambda: redis.pubsub_numsub(f"rq:pubsub:{worker.name}")[0][1] == 1, "the worker listens")
+    eventually(lambda: listens(redis, worker.name), "the worker listens")
     send_shutdown_command(redis, worker.name)
     assert worker.join() == 0
     assert redis.scard("rq:workers") == 0

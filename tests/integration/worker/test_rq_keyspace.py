@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +87,6 @@ def test_after_a_run_the_keys_are_those_of_a_stock_worker(
     assert keyspace(redis, ours.name) == expected
 
 
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Path]:
-    path = tmp_path / "gate"
-    yield path
-    path.touch()
-
-
 def test_during_a_run_the_keys_are_those_of_a_stock_worker(
     redis: Redis, stories: Queue, workers: Workers, tmp_path: Path, gate: Path
 ) -> None:
@@ -117,6 +110,7 @@ def test_during_a_run_the_keys_are_those_of_a_stock_worker(
     (tmp_path / "stock").unlink()
     ours = workers.start()
     eventually(lambda: lines(tmp_path / "stock"), "the worker runs the job")
+    eventually(lambda: redis.scard("rq:workers") == 1, "the worker is registered")
     assert keyspace(redis, ours.name) == expected
 
 

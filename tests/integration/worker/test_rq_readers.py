@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +15,9 @@ from rq.command import send_stop_job_command
 from rq.suspension import suspend
 
 from fixionmail.jobs.worker import JsonSerializer
-from tests.integration.worker.jobs import lines, new, queue, status
+from tests.integration.worker.jobs import lines, listens, new, queue, status
 from tests.integration.worker.waiting import eventually
 from tests.integration.worker.workers import ROOT, RunningWorker, Workers
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Path]:
-    """While this file is absent, one job runs."""
-    path = tmp_path / "gate"
-    yield path
-    path.touch()
 
 
 @pytest.fixture
@@ -36,17 +27,19 @@ def busy(redis: Redis, workers: Workers, gate: Path, tmp_path: Path) -> RunningW
     queue(redis, new("finished", "add", 2, 3), new("failed", "boom"), new("stopped", "careful", notes, 60.0))
     worker = workers.start(concurrency=4)
     eventually(lambda: lines(tmp_path / "notes"), "the job to be stopped runs")
+    eventually(lambda: listens(redis, worker.name), "the worker listens")
     send_stop_job_command(redis, "stopped", serializer=JsonSerializer)
     queue(redis, new("running", "careless", notes, str(gate)))
     eventually(lambda: len(lines(tmp_path / "notes")) == 2, "the job runs")
     for job_id in ("finished", "failed", "stopped"):
         eventually(lambda job_id=job_id: status(redis, job_id) == job_id, f"{job_id} is {job_id}")
+    eventually(lambda: redis.scard("rq:workers") == 1, "the worker is registered")
     return worker
 
 
 def rq(url: str, *arguments: str) -> str:
     command = [sys.executable, "-m", "rq.cli", *arguments, "--url", url]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
     return result.stdout
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def eventually(condition: Callable[[], object], what: str, *, seconds: float = 10.0) -> None:
+def eventually(condition: Callable[[], object], what: str, *, seconds: float = 60.0) -> None:
     """Return as soon as ``condition`` holds; fail, naming ``what``, when it does not within ``seconds``."""
     ends_at = time.monotonic() + seconds
     while not condition():
