@@ -10,7 +10,7 @@ from fixionmail.jobs.worker import WorkerOptions
 from fixionmail.jobs.worker.house import MAINTENANCE_IDLE
 from fixionmail.jobs.worker.record import WorkerRecord
 from fixionmail.jobs.worker.worker import BELL_SECONDS
-from tests.integration.worker.jobs import new, queue, status
+from tests.integration.worker.jobs import listens, new, queue, status
 from tests.integration.worker.monitor import sent_commands
 from tests.integration.worker.waiting import eventually
 from tests.integration.worker.workers import Workers
@@ -21,6 +21,13 @@ def rest(redis: Redis, workers: Workers) -> None:
     worker = workers.start(concurrency=50)
     eventually(lambda: redis.get("rq:clean_groups"), "it has cleaned up")
     eventually(lambda: redis.hget(f"rq:worker:{worker.name}", "state") == b"idle", "it rests")
+    eventually(lambda: listens(redis, worker.name), "it listens")
+    eventually(lambda: waits_on_both_queues(redis), "it waits for jobs")
+
+
+def waits_on_both_queues(redis: Redis) -> bool:
+    """Whether two clients are blocked until something is in their queue."""
+    return len([client for client in redis.client_list() if "b" in client["flags"]]) == 2
 
 
 def test_jobs_in_bulk_cost_less_than_one_command_each(redis: Redis, workers: Workers) -> None:
@@ -39,13 +46,15 @@ def test_one_job_costs_four_commands_from_enqueue_to_finish(redis: Redis, worker
     rest(redis, workers)
     queue(redis, new("first", "nothing"))  # the server has learnt all scripts
     eventually(lambda: status(redis, "first") == "finished", "the first is finished")
-    time.sleep(0.2)  # nothing can be awaited: nothing more may happen
+    eventually(lambda: waits_on_both_queues(redis), "it waits for jobs again")
 
     def one() -> None:
         queue(redis, new("a", "nothing"))
-        time.sleep(0.3)
+        eventually(lambda: status(redis, "a") == "finished", "it is finished")
+        eventually(lambda: waits_on_both_queues(redis), "it waits for jobs again")
+        time.sleep(0.2)  # nothing can be awaited: nothing more may happen
 
-    names = sent_commands(workers.url, one)
+    names = [name for name in sent_commands(workers.url, one) if name not in ("HGET", "CLIENT")]
     assert sorted(names) == ["BLMOVE", "EVALSHA", "EVALSHA", "EVALSHA"]
     assert status(redis, "a") == "finished"
 

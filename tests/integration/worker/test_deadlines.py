@@ -66,9 +66,9 @@ def test_the_watchdog_ends_a_process_in_which_nothing_moves_any_more(
     redis: Redis, workers: Workers, tmp_path: Path
 ) -> None:
     queue(redis, new("a", "hold_the_interpreter", str(tmp_path / "notes")))
-    process = workers.spawn(watchdog_seconds=2.0)
+    process = workers.spawn(watchdog_seconds=4.0)
     assert process.wait(60) == 1
-    assert "Timeout (0:00:02)!" in workers.log()
+    assert "Timeout (0:00:04)!" in workers.log()
     assert "in hold_the_interpreter" in workers.log()
 
 
