@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 from fixionmail.processes.pace import Pace
@@ -27,6 +28,9 @@ HURRIED = Pace(
     logs_kept=2,
 )
 
+LENIENT = replace(HURRIED, stop_limit=40.0)
+"""For programs that finish what they have begun, however slow the machine."""
+
 
 def main(home: str) -> None:
     if os.fork():
@@ -34,7 +38,7 @@ def main(home: str) -> None:
     os.setsid()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    supervise(Path(home), stop, HURRIED)
+    supervise(Path(home), stop, LENIENT)
 
 
 if __name__ == "__main__":

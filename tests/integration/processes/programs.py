@@ -27,6 +27,16 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("ready", flush=True)
 time.sleep(600)
 """
+LINGERS = """\
+import os, signal, sys, time
+def finish(*_):
+    while not os.path.exists({gate!r}):
+        time.sleep(0.01)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, finish)
+print("ready", flush=True)
+time.sleep(600)
+"""
 FAILS = "import sys; print('the kettle is broken'); sys.exit(3)"
 
 
@@ -63,7 +73,7 @@ def seen_as(fleet: Fleet, name: str, state: str) -> ProcessLook:
     def is_there() -> ProcessLook | None:
         return next((look for look in fleet.look() if (look.name, look.state) == (name, state)), None)
 
-    found = until(is_there, f"{name} to be {state}", 20)
+    found = until(is_there, f"{name} to be {state}")
     assert isinstance(found, ProcessLook)
     return found
 
