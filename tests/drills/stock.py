@@ -108,7 +108,8 @@ class Gate:
         self._before, self._after = before, after
         self._shut = threading.Event()
         self._answering: socket.socket | None = None
-        self._sockets: list[socket.socket] = []
+        self._sockets: list[socket.socket] | None = []  # None once it is torn down
+        self._lock = threading.Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
         here = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.url = parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@{here}".lstrip("@")).geturl()
@@ -122,7 +123,9 @@ class Gate:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each in (self._listener, *self._sockets):
+        with self._lock:
+            opened, self._sockets = self._sockets or [], None
+        for each in (self._listener, *opened):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
@@ -131,10 +134,22 @@ class Gate:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if not self._is_kept(client):
+                    return
                 server = socket.create_connection(self._target)
-                self._sockets += (client, server)
+                if not self._is_kept(server):
+                    return
                 for pass_on in (self._commands, self._answers):
                     threading.Thread(target=pass_on, args=(client, server), daemon=True).start()
+
+    def _is_kept(self, opened: socket.socket) -> bool:
+        """Whether it will be closed with the others; one that comes too late for that is closed here."""
+        with self._lock:
+            if self._sockets is None:
+                opened.close()
+                return False
+            self._sockets.append(opened)
+            return True
 
     def _commands(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
