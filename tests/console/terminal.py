@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Screen:
 
     def tmux(self, *arguments: str) -> str:
         done = subprocess.run(
-            ["tmux", "-L", self.socket, *arguments], capture_output=True, text=True, timeout=10, check=False
+            ["tmux", "-L", self.socket, *arguments], capture_output=True, text=True, timeout=30, check=False
         )
         return done.stdout
 

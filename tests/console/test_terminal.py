@@ -73,7 +73,7 @@ def test_after_q_the_shell_is_as_it_was(shell: Screen) -> None:
 def test_after_a_signal_the_shell_is_as_it_was(shell: Screen, number: signal.Signals) -> None:
     process = console_of(shell)
     process.send_signal(number)
-    process.wait(20)
+    process.wait(60)
     require_sane(shell)
 
 
@@ -95,7 +95,7 @@ def test_a_terminal_that_is_closed_ends_the_console(shell: Screen) -> None:
     process = console_of(shell)
     shell.tmux("kill-server")
     with suppress(psutil.NoSuchProcess):
-        process.wait(20)
+        process.wait(60)
     assert not psutil.pid_exists(process.pid) or process.status() == psutil.STATUS_ZOMBIE
 
 
@@ -130,7 +130,7 @@ def test_a_terminal_that_takes_nothing_any_more_does_not_keep_the_console(
             os.write(outside, bytes([key]))
             time.sleep(0.02)  # each is a screen more that nobody takes
         process.send_signal(number)
-        assert process.wait(30) in (0, 128 + number)
+        assert process.wait(60) in (0, 128 + number)
     finally:
         process.kill()
         process.wait()

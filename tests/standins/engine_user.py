@@ -100,7 +100,7 @@ class EngineUser:
         return self._process.returncode, said
 
 
-def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until ``condition()`` holds."""
     until = time.monotonic() + seconds
     while not condition():

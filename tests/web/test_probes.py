@@ -41,7 +41,7 @@ def fresh_status(web: Web) -> dict[str, Any]:
         body = web.get("/api/status").json()
         return body if datetime.fromisoformat(body["now"]) > asked_at else None
 
-    found: dict[str, Any] = until(look, "a fresh report", seconds=20)
+    found: dict[str, Any] = until(look, "a fresh report")
     return found
 
 
@@ -108,12 +108,12 @@ class TestReadiness:
     def test_is_not_given_to_a_database_that_lacks_migrations(self, web: Web) -> None:
         web.world.change("update fixionmail_migrations set version = version + 1000 where version = 17")
         try:
-            until(lambda: web.get("/readyz").status_code == 503, "a look at the migrations", seconds=15)
+            until(lambda: web.get("/readyz").status_code == 503, "a look at the migrations")
             assert web.get("/readyz").json() == {"ready": False}
             assert web.get("/healthz").text == "ok"
         finally:
             web.world.change("update fixionmail_migrations set version = 17 where version = 1017")
-        until(lambda: web.get("/readyz").status_code == 200, "another look", seconds=15)
+        until(lambda: web.get("/readyz").status_code == 200, "another look")
 
 
 class TestCached:
@@ -153,10 +153,10 @@ class TestCached:
         assert (third.value, third.failing) == (7, True)
 
     def test_is_served_stale_while_its_fetch_hangs_and_only_the_first_waits(self, threads: Threads) -> None:
-        let_go, calls = threading.Event(), iter([lambda: 7, lambda: let_go.wait(10)])
+        let_go, calls = threading.Event(), iter([lambda: 7, lambda: let_go.wait(60)])
 
         async def ask() -> tuple[Any, float]:
-            cached: Cached[Any] = Cached(lambda: next(calls)(), threads, seconds=0, patience=0.2)
+            cached: Cached[Any] = Cached(lambda: next(calls)(), threads, seconds=0, patience=1.0)
             await cached.get()
             await cached.get()
             begun = time.monotonic()
@@ -167,7 +167,7 @@ class TestCached:
 
         last, waited = asyncio.run(ask())
         assert (last.value, last.failing) == (7, True)
-        assert waited < 0.1
+        assert waited < 1.0
 
 
 def test_more_calls_than_can_be_made_are_refused_at_once() -> None:

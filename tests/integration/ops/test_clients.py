@@ -30,14 +30,15 @@ def test_others_are_counted_by_the_server_under_the_name_they_gave_themselves(
     with Redis.from_url(server.url, client_name="an-rq-worker") as stranger:
         for _ in range(40):
             stranger.ping()
-        costs = {cost.name: cost for cost in counts.look((), now())}
+        began = now()
+        costs = {cost.name: cost for cost in counts.look((), began)}
         assert costs["an-rq-worker"].connections == 1
         assert costs["an-rq-worker"].per_minute is None  # it is too young to tell
         before = costs["an-rq-worker"].commands
         assert before >= 40
         for _ in range(7):
             stranger.ping()
-        costs = {cost.name: cost for cost in counts.look((), now() + timedelta(minutes=1))}
+        costs = {cost.name: cost for cost in counts.look((), began + timedelta(minutes=1))}
     assert costs["an-rq-worker"].commands == before + 7
     rate = costs["an-rq-worker"].per_minute
     assert rate is not None
@@ -90,11 +91,12 @@ def test_processes_are_shown_as_they_report_themselves_at_the_rate_since_they_we
 ) -> None:
     counts, name = ClientCounts(reader), "worker on a, pid 7"
     processes = [process(redis_commands=300), process(), process(redis_commands="many")]
-    costs = {cost.name: cost for cost in counts.look(processes, now())}
+    began = now()
+    costs = {cost.name: cost for cost in counts.look(processes, began)}
     assert [each for each in costs if each.startswith("worker")] == [name]
     assert (costs[name].commands, costs[name].per_minute, costs[name].per_month) == (300, None, None)
     costs = {
-        cost.name: cost for cost in counts.look([process(redis_commands=310)], now() + timedelta(minutes=2))
+        cost.name: cost for cost in counts.look([process(redis_commands=310)], began + timedelta(minutes=2))
     }
     rate = costs[name].per_minute
     assert rate is not None

@@ -168,7 +168,7 @@ def test_an_answer_in_small_pieces_is_not_waited_for_without_end() -> None:
         began = time.monotonic()
 
         assert refusal(f"redis://127.0.0.1:{port}") == f"Redis at 127.0.0.1:{port}/0 does not answer in time."
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 60  # all of it would take 100 s
 
 
 def test_a_hung_redis_costs_no_more_than_its_timeout(tmp_path: Path) -> None:
