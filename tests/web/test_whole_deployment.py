@@ -7,8 +7,8 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from subprocess import Popen
 
@@ -16,6 +16,7 @@ import httpx
 import psycopg
 import pytest
 
+from fixionmail.models.subscribers import NewSubscriber
 from fixionmail.store import Store
 from tests.commands import run, running, until
 from tests.contract.store.world import World, new_subscriber
@@ -79,15 +80,7 @@ def test_one_process_sends_every_story_once_and_believes_late_doubled_and_disord
 ) -> None:
     world, resend = deployment.world, deployment.resend
     addresses = [*FATES, *(f"reader{number}@example.com" for number in range(READERS - len(FATES)))]
-    today = datetime.now(UTC)
-    world.store.subscribers.add(
-        [
-            new_subscriber(
-                address, timezone="UTC", local_date=today.date(), due_at=today - timedelta(seconds=5)
-            )
-            for address in addresses
-        ]
-    )
+    world.store.subscribers.add([due_now(address) for address in addresses])
     until(lambda: len(resend.ledger) == READERS, "every story to be sent")
     until(lambda: resend.webhooks.wait_until_idle(1), "every event to be told")
 
@@ -98,6 +91,13 @@ def test_one_process_sends_every_story_once_and_believes_late_doubled_and_disord
         "what was told to be believed, also of mails that were not settled yet",
     )
     assert world.audit("sent twice") == []
+
+
+def due_now(address: str) -> NewSubscriber:
+    """A reader whose story was due when the minute began, whatever time it is."""
+    minute = datetime.now(UTC).replace(second=0, microsecond=0)
+    reader = new_subscriber(address, timezone="UTC", local_date=minute.date(), due_at=minute)
+    return replace(reader, delivery_time=f"{minute:%H:%M}")
 
 
 def states(world: World) -> dict[str, list[str]]:
@@ -111,14 +111,7 @@ def states(world: World) -> dict[str, list[str]]:
 
 def test_the_link_in_a_mail_that_was_sent_unsubscribes_its_reader(deployment: Deployment) -> None:
     world, resend = deployment.world, deployment.resend
-    now = datetime.now(UTC)
-    world.store.subscribers.add(
-        [
-            new_subscriber(
-                "one@example.com", timezone="UTC", local_date=now.date(), due_at=now - timedelta(seconds=5)
-            )
-        ]
-    )
+    world.store.subscribers.add([due_now("one@example.com")])
     (mail,) = until(lambda: resend.ledger.mails(), "the story to be sent")
     link = re.fullmatch("<(.+)>", mail.headers["List-Unsubscribe"])
     assert link is not None
