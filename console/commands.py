@@ -29,6 +29,7 @@ class Command:
         target: what the operation is meant for, where that is always the same.
         title: what its preview is called, where the operation's name says too little.
         rank: the lower, the earlier in the bar; 0 keeps it out.
+        decides: states of what is chosen that only such a command gets it out of: then it comes early in the bar.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Command:
     target: str = ""
     title: str = ""
     rank: int = 0
+    decides: tuple[str, ...] = ()
 
     def works_in(self, place: str) -> bool:
         """It can be used there."""
@@ -208,6 +210,7 @@ COMMANDS: tuple[Command, ...] = (
         action="resolve-delivery",
         title="ask the provider",
         rank=31,
+        decides=("uncertain",),
     ),
     Command(
         id="sent",
@@ -218,6 +221,7 @@ COMMANDS: tuple[Command, ...] = (
         action="resolve-sent",
         title="record as sent",
         rank=34,
+        decides=("uncertain",),
     ),
     Command(
         id="not-sent",
@@ -228,6 +232,7 @@ COMMANDS: tuple[Command, ...] = (
         action="resolve-not-sent",
         title="record as not sent",
         rank=35,
+        decides=("uncertain",),
     ),
     Command(
         id="cancel-delivery",

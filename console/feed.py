@@ -14,7 +14,7 @@ from typing import Protocol
 
 from fixionmail.ops.history import Curve
 from fixionmail.ops.views.deliveries import DeliveryDetail
-from fixionmail.ops.views.findings import Finding, Preview, Progress
+from fixionmail.ops.views.findings import Finding, Harm, Preview, Progress
 from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage
 from fixionmail.ops.views.redis import ClientCost
 from fixionmail.ops.views.section import Target
@@ -115,6 +115,15 @@ class CheckRow:
     def key(self) -> str:
         """Names the row from one examination to the next."""
         return f"{self.check}:{self.name}"
+
+
+def finding_row(finding: Finding, check: str, now: datetime) -> CheckRow:
+    """What a check found, as a row below it."""
+    state = "bad" if finding.harm >= Harm.LATE else "risk" if finding.harm >= Harm.RISK else "note"
+    fixes = [cure.command or cure.label for cure in finding.cures]
+    fix = fixes[0] if fixes else ""
+    name = " ".join((finding.kind, *finding.subjects[:1]))
+    return CheckRow(name=name, state=state, words=finding.title, fix=fix, check=check, at=now)
 
 
 @dataclass(frozen=True, kw_only=True)

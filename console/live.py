@@ -23,6 +23,7 @@ from console.feed import (
     Duplicate,
     LogTail,
     ProcessRow,
+    finding_row,
 )
 from fixionmail.errors import InputError
 from fixionmail.ops import audit as audits
@@ -33,7 +34,7 @@ from fixionmail.ops.rows import STATES
 from fixionmail.ops.snapshot import Observer
 from fixionmail.ops.target import redis_url_of
 from fixionmail.ops.views.deliveries import DeliveryDetail
-from fixionmail.ops.views.findings import Finding, Harm, Preview, Progress
+from fixionmail.ops.views.findings import Finding, Preview, Progress
 from fixionmail.ops.views.jobs import FailureGroup, JobDetail, JobPage, JobRow
 from fixionmail.ops.views.redis import ClientCost
 from fixionmail.ops.views.section import Target
@@ -209,7 +210,7 @@ class LiveDeck:
                 state = _CHECK_STATES[check.state]
                 yield CheckRow(name=check.name, state=state, words=check.words, at=now)
             for finding in report.findings:
-                yield _finding_row(finding, report.found_by[finding.key], now)
+                yield finding_row(finding, report.found_by[finding.key], now)
         else:
             snapshot = self._observer.look()
             yield CheckRow(
@@ -219,7 +220,7 @@ class LiveDeck:
                 at=now,
             )
             for finding in checks.find(snapshot):
-                yield _finding_row(finding, "redis", now)
+                yield finding_row(finding, "redis", now)
 
     def commands(self) -> tuple[ClientCost, ...]:
         """One command, and what our processes report."""
@@ -265,14 +266,6 @@ class LiveDeck:
         if self._changes is not None:
             self._changes.close()
         self._observer.close()
-
-
-def _finding_row(finding: Finding, check: str, now: datetime) -> CheckRow:
-    state = "bad" if finding.harm >= Harm.LATE else "risk" if finding.harm >= Harm.RISK else "note"
-    fixes = [cure.command or cure.label for cure in finding.cures]
-    fix = fixes[0] if fixes else ""
-    name = " ".join((finding.kind, *finding.subjects[:1]))
-    return CheckRow(name=name, state=state, words=finding.title, fix=fix, check=check, at=now)
 
 
 def open_deck(redis_url: str | None, settings: Settings, *, prefix: str, read_only: bool) -> LiveDeck:

@@ -32,7 +32,7 @@ PICTURES = (
     Picture(name="job", keys=("2", "f", "f", "f", "enter")),
     Picture(name="failures", keys=("3", "down")),
     Picture(name="workers", keys=("4", "down")),
-    Picture(name="deliveries", keys=("5", "t", "t")),
+    Picture(name="deliveries", keys=("5",)),
     Picture(name="stuck", keys=("6", "down")),
     Picture(name="processes", keys=("7", "down")),
     Picture(name="health", keys=("8",)),

@@ -21,6 +21,7 @@ from console.feed import (
     Duplicate,
     LogTail,
     ProcessRow,
+    finding_row,
 )
 from fixionmail.errors import InputError
 from fixionmail.ops.history import Curve
@@ -32,15 +33,6 @@ from fixionmail.ops.views.section import Target
 from fixionmail.ops.views.snapshot import Snapshot
 
 STEPS = 12
-DESTRUCTIVE = (
-    "delete",
-    "cancel",
-    "cancel-delivery",
-    "resolve-not-sent",
-    "stop-worker",
-    "stop-job",
-    "suppress",
-)
 SETTLING = ("resolve-delivery", "resolve-sent", "resolve-not-sent", "cancel-delivery", "retry-delivery")
 LOG_LINES = 200
 
@@ -148,36 +140,20 @@ class CannedDeck:
             done = total * step // STEPS
             found = troubles.findings(self.world, self.now())[1:2] if step > STEPS // 2 else ()
             yield AuditStep(
-                done=done, total=total, words="keys of jobs", findings=found, finished=step == STEPS
+                done=done, total=total, words="keys and entries", findings=found, finished=step == STEPS
             )
             self._work()
 
     def doctor(self, deep: bool) -> Iterator[CheckRow]:
         """Every check of the pretended deployment."""
-        now, risky = self.now(), self.world.troubled and "policy" not in self.world.cured
-        fine = ("settings", "Redis answers", "Redis layout", "Postgres answers", "migrations", "clocks agree")
-        words = (
-            "all are right",
-            "in 1.4 ms, Valkey 9.1.2",
-            "RQ 3",
-            "in 4 ms, 17.4",
-            "all 12",
-            "within 20 ms",
-        )
-        for name, said in zip(fine, words, strict=True):
-            yield CheckRow(name=name, state="ok", words=said, at=now)
+        now = self.now()
+        found = troubles.findings(self.world, now)
+        for name, words in troubles.checks(self.look(), found, deep):
+            state = "note" if words == f"{len(found)} found" else "ok"
+            yield CheckRow(name=name, state=state, words=words, at=now)
             self._work()
-        yield CheckRow(
-            name="eviction policy",
-            state="risk" if risky else "ok",
-            words="allkeys-lru may drop queue keys" if risky else "noeviction",
-            fix="redis-cli CONFIG SET maxmemory-policy noeviction" if risky else "",
-            at=now,
-        )
-        if deep:
-            outbox = "no RESEND_API_KEY: mail goes to the outbox"
-            yield CheckRow(name="mail provider", state="note", words=outbox, at=now)
-        yield CheckRow(name="disk space", state="ok", words="212 GB free under .fixionmail", at=now)
+        for finding in found:
+            yield finding_row(finding, "conditions", now)
 
     def commands(self) -> tuple[ClientCost, ...]:
         """What each pretended client costs."""
@@ -197,19 +173,36 @@ class CannedDeck:
 
     def preview(self, action: str, targets: tuple[str, ...], detail: str = "") -> Preview:
         """What an action would touch."""
-        count = self._meant(targets)
-        mailed = action in ("requeue", "retry-delivery")
+        from fixionmail.ops import actions  # takes as long as all else that the pretended deployment needs
+        from fixionmail.ops.actions.command_line import command_line
+
+        name, named = self._named(action, targets)
+        wanted = actions.action(name)
         return Preview(
             action=action,
-            count=count,
-            samples=targets[:5],
-            warnings=("1 of them may already have been mailed: it is asked after first.",) if mailed else (),
-            destructive=action in DESTRUCTIVE,
-            command=f"fixionmail {action} {' '.join(targets[:3])}".strip(),
+            count=self._meant(targets),
+            samples=named[:5],
+            warnings=troubles.warnings(action),
+            destructive=wanted.destructive,
+            command=command_line(wanted, named, detail),
             seen=dict.fromkeys(targets, "seen"),
-            asks="the provider's id of the mail" if action == "resolve-sent" else "",
+            asks=wanted.asks,
             detail=detail,
         )
+
+    def _named(self, action: str, targets: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+        """The operation and the ids that are meant, of very many only some."""
+        if action in ("scale-up", "scale-down"):
+            copies = self.world.scales["worker"]
+            up = action == "scale-up"
+            return f"{'start' if up else 'stop'}-process", (f"worker-{copies + 1 if up else copies}",)
+        query = targets[0].removeprefix("query:")
+        if query == targets[0]:
+            return action, targets
+        for tab, states in TAB_STATES.items():
+            if query == f"state:{','.join(states)}":
+                return action, tuple(row.delivery_id for row in self.deliveries(tab, "").rows)
+        return action, tuple(row.job_id for row in next(self.jobs(query, "")).rows)
 
     def _meant(self, targets: tuple[str, ...]) -> int:
         for tab, states in TAB_STATES.items():
@@ -294,6 +287,8 @@ class CannedDeck:
         elif action == "requeue":
             world.gone_jobs |= set(targets)
             world.cured |= {"w-3" for target in targets if target == troubles.DEAD_JOB}
+        elif action == "repair-redis":
+            world.cured |= {"policy" for target in targets if target == troubles.POLICY}
 
 
 def _terms(query: str) -> dict[str, str]:

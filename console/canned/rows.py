@@ -174,27 +174,32 @@ def delivery_total(tab: str, world: World) -> int:
 
 def delivery_row(tab: str, number: int, now: datetime) -> DeliveryRow:
     """A delivery of a tab."""
-    name = pick(NAMES, tab, number)
-    states = {"upcoming": "pending", "sending": "sending", "uncertain": "uncertain", "failed": "rejected"}
+    states = {"upcoming": "pending", "sending": "sending", "uncertain": "uncertain", "failed": "bounced"}
     offset = {
         "upcoming": number * 0.8,
         "sending": -4 - number * 0.1,
         "uncertain": -4300 - number,
         "failed": -number * 400,
     }
+    identity = job_id(9_001 + number) if tab == "uncertain" else job_id(hash_number(tab, number))
     return DeliveryRow(
-        delivery_id=job_id(9_001 + number) if tab == "uncertain" else job_id(hash_number(tab, number)),
-        subscriber=f"{name}.{number:04}@example.org",
-        title=pick(TITLES, tab, number),
+        delivery_id=identity,
+        subscriber=address_of(identity),
+        title=pick(TITLES, "delivery", identity),
         state=states[tab],
         at=now + timedelta(seconds=offset[tab]),
         note=_NOTES.get(tab, ""),
     )
 
 
+def address_of(delivery_id: str) -> str:
+    """Where a delivery goes."""
+    return f"{pick(NAMES, 'delivery', delivery_id)}.{delivery_id[:4]}@example.org"
+
+
 def delivery_detail(identity: str, world: World, now: datetime) -> DeliveryDetail:
     """All about one delivery."""
-    name, title = pick(NAMES, "delivery", identity), pick(TITLES, "delivery", identity)
+    address, title = address_of(identity), pick(TITLES, "delivery", identity)
     uncertain = identity in [job_id(9_001 + n) for n in range(3)] and identity not in world.settled
     due = now - timedelta(minutes=72)
     ending = "answer: none; uncertain" if uncertain else "answer: 200; accepted as 4f1c09aa"
@@ -210,10 +215,10 @@ def delivery_detail(identity: str, world: World, now: datetime) -> DeliveryDetai
     return DeliveryDetail(
         delivery_id=identity,
         state="uncertain" if uncertain else "sent",
-        subscriber=f"{name}@example.org",
+        subscriber=address,
         facts={
             "state": "uncertain (no answer within 30 s, key expired)" if uncertain else "sent",
-            "address": f"{name}@example.org",
+            "address": address,
             "story": title,
             "local date": f"{now:%Y-%m-%d}",
             "due": f"{due:%Y-%m-%d %H:%M} UTC",

@@ -306,17 +306,15 @@ def _deliveries(world: World, t: float) -> DeliveriesView:
             "sent": 31_200,
             "delivered": 30_400,
             "uncertain": uncertain,
-            "rejected": 14,
+            "bounced": 14,
         },
-        rejected=("no.such.user@exmaple.org: mailbox unknown",) if bad else (),
-        failing=("9 x ProviderOverloaded: 529 overloaded_error",) if bad else (),
         lines=(LineView(name="resend", rate=7.0, paused_until=None, paused_reason=""),),
     )
 
 
 def _database(t: float) -> DatabaseView:
     return DatabaseView(
-        version="17.4",
+        version="18.6",
         size_bytes=int(2.4e9),
         connections=14,
         max_connections=60,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -35,6 +36,7 @@ from console.widgets.filterline import FilterLine
 from console.widgets.keybar import KeyBar
 from console.widgets.masthead import Masthead, NavBar, Pulse
 from console.widgets.notice import Notice
+from console.widgets.table import Table
 from fixionmail.ops.views.database import DatabaseView, DeliveriesView, FunnelView, LoopView, ModeView
 from fixionmail.ops.views.findings import Cure, Finding
 from fixionmail.ops.views.redis import QueueView, RedisView, WorkerView
@@ -128,6 +130,11 @@ class MainScreen(Answers, Screen[None]):
         elif self.is_active:  # rows do not move under an open dialog
             self.view.looked()
 
+    @on(Table.Chosen)
+    def tell_chosen(self) -> None:
+        """The keys for what is chosen come first."""
+        self.query_one(KeyBar).chosen = self.view.chosen_state()
+
     def _target(self, target: Target) -> Target:
         return replace(target, read_only=console_of(self).read_only)
 
@@ -140,6 +147,7 @@ class MainScreen(Answers, Screen[None]):
             self.query_one(ContentSwitcher).current = _view_id(name)
             self.query_one(FilterLine).close()
             self.view.shown()
+            self.tell_chosen()
         self.view.focus_first()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:

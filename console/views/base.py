@@ -52,6 +52,10 @@ class View(Vertical):
         """The trouble that is chosen here, where troubles are listed."""
         return None
 
+    def chosen_state(self) -> str:
+        """The state of what is chosen, where some keys are for one state alone."""
+        return ""
+
     def copied(self) -> str:
         """The id of what is chosen."""
         return ""

@@ -33,6 +33,8 @@ COLUMNS = (
     Column(name="note", least=14, rank=1),
     Column(name="delivery", width=13, grow=36, rank=3),
 )
+_AT_FAULT = ("rejected", "missed", "failed")
+"""Of those that failed the ones that somebody may want to look at; what mailboxes refuse is suppressed by itself."""
 _CALM = {
     "upcoming": "No delivery waits for its time.",
     "sending": "Nothing is on its way right now.",
@@ -40,6 +42,16 @@ _CALM = {
     "failed": "Every mail of today has been taken.",
     "duplicates": "Nobody was mailed twice, and every protection is in place.",
 }
+
+
+def what_is_wrong(seen: DeliveriesView) -> dict[str, int]:
+    """How many deliveries of each tab are as none should be; what waits for a decision first."""
+    return {
+        "uncertain": seen.uncertain,
+        "duplicates": seen.same_date + seen.accepted_twice + len(seen.missing_constraints),
+        "sending": len(seen.witnesses.get("stuck", ())),
+        "failed": sum(seen.states.get(state, 0) for state in _AT_FAULT),
+    }
 
 
 class Tabs(Drawn):
@@ -65,16 +77,18 @@ class Tabs(Drawn):
         seen = self.counts
         if seen is None:
             return "", False
-        twice = seen.same_date + seen.accepted_twice + len(seen.missing_constraints)
+        wrong = what_is_wrong(seen)
         counts = {
             "upcoming": seen.states.get("pending", 0),
             "sending": seen.sending,
-            "uncertain": seen.uncertain,
             "failed": sum(seen.states.get(state, 0) for state in TAB_STATES["failed"]),
-            "duplicates": twice,
         }
-        count = counts[name]
-        return (short(count) if count else "", bool(count) and name in ("uncertain", "failed", "duplicates"))
+        count = counts.get(name, wrong.get(name, 0))
+        return (short(count) if count else "", bool(wrong.get(name)))
+
+
+def _worst_tab(seen: DeliveriesView) -> str:
+    return next((name for name, count in what_is_wrong(seen).items() if count), TABS[0])
 
 
 def delivery_rows(rows: Sequence[DeliveryRow], now: datetime | None) -> tuple[Row, ...]:
@@ -120,7 +134,10 @@ def duplicate_rows(found: Sequence[Duplicate]) -> tuple[Row, ...]:
 
 
 class Deliveries(View):
-    """A tab of deliveries at a time."""
+    """A tab of deliveries at a time.
+
+    It opens on the tab in which something is wrong; the operator's own choice stays until something else is.
+    """
 
     deliveries: reactive[Shown[DeliveriesView]] = reactive(Shown())
     moment: reactive[datetime | None] = reactive(None)
@@ -128,7 +145,9 @@ class Deliveries(View):
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
-        self._tab = "upcoming"
+        self._tab = self._opened_on = "upcoming"
+        self._arriving = False
+        """It has come to the front, and nothing is known yet."""
         self._rows: tuple[DeliveryRow, ...] = ()
         self._duplicates: tuple[Duplicate, ...] = ()
         self._next = ""
@@ -146,6 +165,8 @@ class Deliveries(View):
         return self.query_one("#deliveries-table", Table)
 
     def watch_deliveries(self) -> None:
+        if self._arriving:
+            self._arrive()
         self.query_one(Tabs).counts = self.deliveries.value
         self.query_one("#head-deliveries", Heading).tell(self.deliveries, self._line_words())
 
@@ -166,8 +187,28 @@ class Deliveries(View):
         return f"{safe(line.name)} takes {line.rate:g} requests a second"
 
     def shown(self) -> None:
-        """Ask for the tab."""
+        """Open on what is wrong, and ask for the tab."""
+        if not self._arrive():
+            self._ask("")
+
+    def changed(self) -> None:
+        """What became of it is seen where it was."""
         self._ask("")
+
+    def left(self) -> None:
+        """Whatever comes is for the next time."""
+        self._arriving = False
+
+    def _arrive(self) -> bool:
+        """Go to the tab in which something is wrong; says whether there is another than at the last time."""
+        seen = self.deliveries.value
+        self._arriving = seen is None
+        if seen is None:
+            return False
+        before, self._opened_on = self._opened_on, _worst_tab(seen)
+        if self._opened_on != before:
+            self.open_tab(self._opened_on)
+        return self._opened_on != before
 
     def looked(self) -> None:
         """Ask again while at the top."""
@@ -267,6 +308,10 @@ class Deliveries(View):
         if self.table.marked:
             return tuple(row.delivery_id for row in self._rows if row.delivery_id in self.table.marked)
         return (self.table.key,) if self.table.chosen else ()
+
+    def chosen_state(self) -> str:
+        """What became of the chosen delivery."""
+        return next((row.state for row in self._rows if row.delivery_id == self.table.key), "")
 
     def copied(self) -> str:
         """The delivery's id."""

@@ -12,12 +12,15 @@ from console.commands import Command, commands_in, key_of
 from console.marks import ACCENT_STYLE, BAD_STYLE, QUIET_STYLE
 from console.widgets.panel import Drawn
 
+DECIDING_RANK = 11
+"""Behind the help and the opening of what is chosen."""
+
 
 class KeyBar(Drawn):
-    """Drawn from the table of commands; ``note`` takes the left end, such as a filter in force."""
+    """Drawn from the table of commands; ``chosen`` is the state of what is chosen."""
 
     place: reactive[str] = reactive("overview")
-    note: reactive[str] = reactive("")
+    chosen: reactive[str] = reactive("")
     read_only: reactive[bool] = reactive(False)
 
     def __init__(self, keys: Mapping[str, str]) -> None:
@@ -26,7 +29,7 @@ class KeyBar(Drawn):
 
     def lines(self, width: int) -> list[Content]:
         """One line."""
-        wanted = sorted((c for c in commands_in(self.place) if c.rank), key=lambda c: c.rank)
+        wanted = sorted((c for c in commands_in(self.place) if c.rank), key=self._rank)
         line = Content("")
         for command in wanted:
             if command.action and self.read_only:
@@ -36,6 +39,9 @@ class KeyBar(Drawn):
                 continue
             line = Content.assemble(line, "  " if line else "", item)
         return [line]
+
+    def _rank(self, command: Command) -> tuple[int, int]:
+        return (DECIDING_RANK if self.chosen in command.decides else command.rank, command.rank)
 
     def _item(self, command: Command) -> Content:
         changes = bool(command.action)

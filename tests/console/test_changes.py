@@ -15,6 +15,8 @@ from console.commands import COMMANDS, VIEWS
 from console.screens.change import ChangeScreen, Phase
 from console.widgets.attention import curable
 from fixionmail.errors import InputError
+from fixionmail.ops.actions import ACTIONS
+from fixionmail.ops.actions.command_line import command_line
 from fixionmail.ops.views.findings import Preview, Progress
 from tests.console.stage import NOON, SMALL, Stage, canned, play
 from tests.console.test_text import HOSTILE
@@ -155,8 +157,29 @@ def test_the_preview_shows_count_samples_warnings_and_the_command() -> None:
         await stage.press("2", "space", "space", "R")
         text = stage.words("#change-text")
         assert text.startswith("2 are touched:")
-        assert "may already have been mailed" in text
-        assert "$ fixionmail requeue" in text
+        assert "had begun before" in text
+        assert "$ fixionmail jobs requeue" in text
+
+    play(scene)
+
+
+def test_what_the_demo_offers_is_called_and_typed_as_in_a_real_deployment() -> None:
+    deck = canned()
+    cures = [cure for finding in deck.findings(deck.look(), None) for cure in finding.cures if cure.action]
+    offered = {command.action for command in COMMANDS} | {cure.action for cure in cures}
+    for name in offered - {"", "cure", "scale-up", "scale-down"}:
+        preview = deck.preview(name, ("7",), "re_7")
+        assert preview.command == command_line(ACTIONS[name], ("7",), "re_7")
+        assert preview.destructive == ACTIONS[name].destructive
+    assert deck.preview("scale-up", ("worker",)).command == "fixionmail processes start worker-5"
+    assert deck.preview("scale-down", ("worker",)).command == "fixionmail processes stop worker-4"
+
+
+def test_the_demo_cures_what_could_drop_queue_keys() -> None:
+    async def scene(stage: Stage) -> None:
+        assert "Redis may drop queue keys" in stage.screen_text()
+        await stage.press("J", "enter", "enter")
+        assert "Redis may drop queue keys" not in stage.screen_text()
 
     play(scene)
 
@@ -174,9 +197,9 @@ def test_a_star_means_all_that_match_also_those_not_loaded() -> None:
 @pytest.mark.parametrize(
     ("keys", "action", "targets"),
     [
-        ("C", "cancel-delivery", "query:state:pending"),
-        ("ttN", "resolve-not-sent", "query:state:uncertain"),
-        ("tttU", "suppress", "query:state:rejected,missed,bounced,failed,complained"),
+        ("tttC", "cancel-delivery", "query:state:pending"),
+        ("N", "resolve-not-sent", "query:state:uncertain"),
+        ("tU", "suppress", "query:state:rejected,missed,bounced,failed,complained"),
     ],
 )
 def test_a_star_means_all_deliveries_of_the_tab_whatever_was_marked(
@@ -195,7 +218,7 @@ def test_a_second_star_marks_nothing_and_one_more_mark_means_what_is_marked() ->
     deck = canned()
 
     async def scene(stage: Stage) -> None:
-        await stage.press("5", "asterisk")
+        await stage.press("5", "t", "t", "t", "asterisk")
         assert "all of upcoming are marked" in stage.screen_text()
         await stage.press("asterisk", "space", "space")
         assert "2 marked" in stage.screen_text()

@@ -244,7 +244,7 @@ def test_new_trouble_is_told_once_and_what_was_there_at_the_start_is_not() -> No
         deck.world.troubled = True
         await stage.look()
         told = list(stage.toasts)
-        assert "nobody works on queue imports" in told
+        assert "Nobody works on queue imports" in told
         await stage.look()
         assert stage.toasts == told
 

@@ -27,6 +27,7 @@ from console.widgets.heading import Heading
 from console.widgets.logtail import LogView
 from console.widgets.notice import Notice
 from fixionmail.errors import RedisUnreachableError
+from fixionmail.models.operations import Witness
 from fixionmail.ops.history import Curve
 from fixionmail.ops.rows import STATES as EVERY_STATE
 from fixionmail.ops.views.section import Section
@@ -48,9 +49,9 @@ def test_the_strip_shows_what_is_wrong_worst_first_each_with_the_key_that_cures_
         rows = stage.app.main.query_one(AttentionStrip).rows
         assert [row.cells[1].plain for row in rows][:2] == [
             "3 mails may or may not have gone out",
-            "worker fixionmail-w-3 died with 1 job in hand",
+            "Worker fixionmail-w-3 died with 1 job in hand",
         ]
-        assert [row.cells[3].plain for row in rows] == ["F", "G", "H", "", ""]
+        assert [row.cells[3].plain for row in rows] == ["F", "G", "H", "J", ""]
 
     play(scene)
 
@@ -257,7 +258,7 @@ def test_the_chosen_workers_jobs_are_shown_below_it() -> None:
 
 def test_t_goes_through_the_tabs_of_deliveries_to_the_duplicate_check() -> None:
     async def scene(stage: Stage) -> None:
-        await stage.press("5", "t", "t")
+        await stage.press("5")
         assert {row.cells[0].plain for row in stage.table("#deliveries-table").rows} == {"▲ uncertain"}
         await stage.press("t", "t")
         assert stage.table("#deliveries-table").rows[0].cells[1].plain == "uncertain"
@@ -269,7 +270,7 @@ def test_enter_on_a_delivery_shows_what_happened_to_it_and_why_nobody_is_certain
     deck = canned()
 
     async def scene(stage: Stage) -> None:
-        await stage.press("5", "t", "t", "enter")
+        await stage.press("5", "enter")
         assert isinstance(stage.app.screen, DeliveryScreen)
         for words in ("planned", "written", "sealed under the key", "7 attempts"):
             assert words in stage.words("#delivery-timeline")
@@ -284,6 +285,106 @@ def test_enter_on_a_delivery_shows_what_happened_to_it_and_why_nobody_is_certain
         assert stage.app.screen is stage.app.main
 
     play(scene, deck)
+
+
+def test_the_deliveries_open_on_what_waits_for_a_decision() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("5")
+        assert stage.app.main.view.note() == "uncertain"
+
+    play(scene)
+
+
+def test_the_deliveries_open_on_the_upcoming_ones_when_nothing_is_wrong() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("5")
+        assert stage.app.main.view.note() == "upcoming"
+        assert stage.table("#deliveries-table").rows
+
+    play(scene, canned(troubled=False))
+
+
+@pytest.mark.parametrize(
+    ("seen", "tab"),
+    [
+        ({"uncertain": 1, "accepted_twice": 1}, "uncertain"),
+        ({"missing_constraints": ("one_mail",), "states": {"missed": 2}}, "duplicates"),
+        ({"witnesses": {"stuck": (Witness(subject="d-1", detail="taken", at=NOON),)}}, "sending"),
+        ({"states": {"missed": 2}}, "failed"),
+        ({"states": {"bounced": 2, "complained": 1}}, "upcoming"),
+    ],
+)
+def test_each_kind_of_wrong_delivery_has_its_tab(seen: dict[str, Any], tab: str) -> None:
+    class Seen(CannedDeck):
+        def look(self) -> Snapshot:
+            calm = super().look()
+            assert calm.deliveries.value
+            return replace(calm, deliveries=Section(value=replace(calm.deliveries.value, **seen)))
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("5")
+        assert stage.app.main.view.note() == tab
+
+    play(scene, Seen(now=lambda: NOON, step_seconds=0.0, troubled=False))
+
+
+def test_a_tab_that_somebody_has_chosen_stays_until_something_else_is_wrong() -> None:
+    deck = canned(troubled=False)
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("5", "t", "2", "5")
+        assert stage.app.main.view.note() == "sending"
+        deck.world.troubled = True
+        await stage.look()
+        assert stage.app.main.view.note() == "sending"
+        await stage.press("2", "5")
+        assert stage.app.main.view.note() == "uncertain"
+        await stage.press("t", "2", "5")
+        assert stage.app.main.view.note() == "failed"
+
+    play(scene, deck)
+
+
+def test_deliveries_that_are_shown_before_anything_is_known_open_with_the_first_look() -> None:
+    class Late(CannedDeck):
+        unknown = True
+
+        def look(self) -> Snapshot:
+            seen = super().look()
+            return replace(seen, deliveries=Section(error="no answer")) if self.unknown else seen
+
+    deck = Late(now=lambda: NOON, step_seconds=0.0)
+
+    async def scene(stage: Stage) -> None:
+        await stage.press("5")
+        assert stage.app.main.view.note() == "upcoming"
+        deck.unknown = False
+        await stage.look()
+        assert stage.app.main.view.note() == "uncertain"
+
+    play(scene, deck)
+
+
+def test_what_became_of_the_last_uncertain_mail_is_seen_where_it_was() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("5", "asterisk", "N", "enter", "enter")
+        assert stage.app.main.view.note() == "uncertain"
+
+    play(scene)
+
+
+def test_the_keys_that_decide_about_an_uncertain_mail_stand_in_a_small_bar() -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("5")
+        bar = stage.screen_text().splitlines()[-1]
+        for words in ("? help", "V Resolve", "S Sent", "N Not sent", "t next tab", "F Cure"):
+            assert words in bar
+        await stage.press("t")
+        assert "N Not sent" not in stage.screen_text().splitlines()[-1]
+        await stage.press("5", "2")
+        assert "/ filter" in stage.screen_text().splitlines()[-1]
+
+    play(scene, size=SMALL)
 
 
 def test_suppressing_means_the_subscriber_of_the_delivery() -> None:
@@ -302,9 +403,9 @@ def test_stuck_groups_findings_by_harm_and_the_audit_adds_to_them() -> None:
     async def scene(stage: Stage) -> None:
         await stage.press("6")
         headings = [row.cells[0].plain.strip() for row in stage.table("#stuck").rows if row.heading]
-        assert headings[0].startswith("Mailed twice, or perhaps")
+        assert headings[0].startswith("Will not arrive unless somebody acts")
         await stage.press("a")
-        assert "182,433 of 182,433 keys of jobs audited" in stage.screen_text()
+        assert "182,433 of 182,433 keys and entries audited" in stage.screen_text()
 
     play(scene)
 
@@ -326,8 +427,8 @@ def test_the_doctors_checks_show_trouble_first_with_its_fix() -> None:
     async def scene(stage: Stage) -> None:
         await stage.press("8")
         first = stage.table("#checks").rows[0]
-        assert first.key == ":eviction policy"
-        assert "noeviction" in first.cells[3].plain
+        assert first.key.startswith("conditions:delivery-uncertain")
+        assert first.cells[3].plain == "ask the provider, and record what it says"
 
     play(scene)
 
