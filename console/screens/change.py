@@ -7,6 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
@@ -25,6 +26,7 @@ SAMPLES = 5
 BAR = 40
 COMMAND_CELLS = 120
 """So much of a command is shown that the keys below it stay on the screen."""
+TINY_ROWS = 20
 GROUP = "change"
 
 
@@ -80,6 +82,10 @@ class ChangeScreen(ModalScreen[bool]):
         """Ask what it would touch."""
         self._draw()
         self._look("", self._failed)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """The keys stay on the smallest screen: there the preview is scrolled."""
+        self.set_class(event.size.height < TINY_ROWS, "-tiny")
 
     def _look(self, detail: str, failed: Callable[[str], None]) -> None:
         app = console_of(self)

@@ -163,6 +163,17 @@ def test_the_preview_shows_count_samples_warnings_and_the_command() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize("size", [(40, 10), (40, 19), SMALL, (160, 48)])
+def test_the_keys_of_a_preview_stay_in_sight_however_small_the_terminal_gets(size: tuple[int, int]) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press("H")
+        await stage.pilot.resize_terminal(*size)
+        await stage.settle()
+        assert "⏎ do it" in stage.screen_text()
+
+    play(scene, canned(remote=True))
+
+
 def test_what_the_demo_offers_is_called_and_typed_as_in_a_real_deployment() -> None:
     deck = canned()
     cures = [cure for finding in deck.findings(deck.look(), None) for cure in finding.cures if cure.action]
