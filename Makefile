@@ -22,17 +22,18 @@ up: setup
 demo: setup
 	@$(BIN)/fixionmail demo --subscribers 200
 
+# Three at a time, also on two cores: half of what a test takes is waiting for its processes.
 test: setup
-	@$(BIN)/python -m pytest -n 2 -q
+	@$(BIN)/python -m pytest -n 3 -q
 
 # The tests that take minutes: faults and loads that the quick ones sample, and property tests on new examples.
 test-slow: setup
-	@HYPOTHESIS_PROFILE=exploring $(BIN)/python -m pytest -n 2 -q tests/unit
-	@$(BIN)/python -m pytest -n 2 -q -m slow
+	@HYPOTHESIS_PROFILE=exploring $(BIN)/python -m pytest -n 3 -q tests/unit
+	@$(BIN)/python -m pytest -n 3 -q -m slow
 
 # The database's tests on Debian's PostgreSQL 15 instead of the bundled one.
 test-postgres-15: setup
-	@FIXIONMAIL_POSTGRES_BIN=/usr/lib/postgresql/15/bin $(BIN)/python -m pytest -n 2 -q tests/contract
+	@FIXIONMAIL_POSTGRES_BIN=/usr/lib/postgresql/15/bin $(BIN)/python -m pytest -n 3 -q tests/contract
 
 # With TESTS="tests/contract tests/faults" only those tests.
 check: setup
@@ -40,7 +41,7 @@ check: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -n 2 -q $(TESTS)
+	@$(BIN)/python -m pytest -n 3 -q $(TESTS)
 
 format: setup
 	@$(BIN)/ruff format .
