@@ -87,13 +87,13 @@ class MainScreen(Answers, Screen[None]):
         yield Notice().data_bind(cls.findings, cls.place)
         with ContentSwitcher(initial="overview", id="views"):
             yield Overview(id="overview").data_bind(
-                cls.funnel, cls.queues, cls.crew, cls.loops, cls.findings, cls.moment
+                cls.funnel, cls.queues, cls.crew, cls.loops, cls.findings, cls.moment, cls.pulse
             )
             yield Jobs(id="jobs-view").data_bind(cls.queues, cls.moment)
             yield Failures(id="failures-view").data_bind(cls.queues, cls.moment)
             yield Workers(id="workers-view").data_bind(cls.crew, cls.moment)
             yield Deliveries(id="deliveries-view").data_bind(cls.deliveries, cls.moment)
-            yield Stuck(id="stuck-view").data_bind(cls.findings, cls.moment)
+            yield Stuck(id="stuck-view").data_bind(cls.findings, cls.moment, cls.pulse)
             yield Processes(id="processes-view").data_bind(cls.moment)
             yield Health(id="health-view").data_bind(cls.redis, cls.database, cls.moment)
         yield FilterLine()

@@ -20,11 +20,12 @@ from console.screens.base import keys_of
 from console.sections import LOOKING, Shown
 from console.text import safe
 from console.views.base import View
-from console.widgets.attention import CALM, AttentionStrip, strip_rows
+from console.widgets.attention import AttentionStrip, calm, strip_rows
 from console.widgets.chart import Chart
 from console.widgets.funnel import Funnel
 from console.widgets.heading import Heading
 from console.widgets.leaders import Leaders
+from console.widgets.masthead import Pulse
 from console.widgets.queues import columns, queue_rows
 from console.widgets.table import Table
 from console.widgets.workers import COMPACT_COLUMNS, compact_rows, living
@@ -47,6 +48,7 @@ class Overview(View):
     loops: reactive[Shown[tuple[LoopView, ...]]] = reactive(Shown())
     findings: reactive[tuple[Finding, ...]] = reactive(())
     moment: reactive[datetime | None] = reactive(None)
+    pulse: reactive[Pulse] = reactive(Pulse())
     main_table = "#attention"
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's name
@@ -128,11 +130,14 @@ class Overview(View):
         keys = [
             key_of(BY_ID[f"cure-{number}"], keys_of(self.screen)) for number in range(1, len(CURE_KEYS) + 1)
         ]
-        strip = self.query_one(AttentionStrip)
-        strip.set_empty(CALM if self.moment else LOOKING)
-        strip.rows = strip_rows(self.findings, keys, self.moment)
+        self.query_one(AttentionStrip).rows = strip_rows(self.findings, keys, self.moment)
+
+    def watch_pulse(self) -> None:
+        words = "All is well: nothing is late, lost or sent twice."
+        self.query_one(AttentionStrip).set_empty(calm(words, self.moment, self.pulse))
 
     def watch_moment(self) -> None:
+        self.watch_pulse()
         self.watch_findings()
         self.watch_queues()
 

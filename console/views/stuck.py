@@ -16,11 +16,12 @@ from console.figures import plural, short, since, span, whole
 from console.marks import ACCENT_STYLE, GOOD, OK_STYLE, QUIET_STYLE, bar, harm_mark, harm_style
 from console.messages import AuditWanted, FindingOpened
 from console.screens.base import keys_of
-from console.sections import Shown
+from console.sections import LOOKING, Shown
 from console.text import plain, safe
 from console.views.base import View
-from console.widgets.attention import actionable, cure_words
+from console.widgets.attention import actionable, calm, cure_words
 from console.widgets.heading import Heading
+from console.widgets.masthead import Pulse
 from console.widgets.panel import Drawn
 from console.widgets.table import Column, Row, Table
 from console.widgets.trouble import finding_text
@@ -129,6 +130,7 @@ class Stuck(View):
 
     findings: reactive[tuple[Finding, ...]] = reactive(())
     moment: reactive[datetime | None] = reactive(None)
+    pulse: reactive[Pulse] = reactive(Pulse())
     main_table = "#stuck"
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002 - Textual's name
@@ -138,8 +140,7 @@ class Stuck(View):
     def compose(self) -> ComposeResult:
         """Findings above, the audit below."""
         yield Heading("What is wrong", id="head-stuck")
-        calm = Content.assemble((GOOD, OK_STYLE), " Nothing is stuck, lost, late or doubled.")
-        yield Table(*COLUMNS, empty=calm, id="stuck")
+        yield Table(*COLUMNS, empty=LOOKING, id="stuck")
         yield Heading("The chosen one", id="head-trouble")
         yield TroubleText().data_bind(Stuck.moment)
         yield Heading("Audit", id="head-audit")
@@ -160,7 +161,11 @@ class Stuck(View):
         self._draw()
 
     def watch_moment(self) -> None:
+        self.watch_pulse()
         self._draw()
+
+    def watch_pulse(self) -> None:
+        self.table.set_empty(calm("Nothing is stuck, lost, late or doubled.", self.moment, self.pulse))
 
     def _draw(self) -> None:
         found = self.everything

@@ -8,14 +8,14 @@ from datetime import datetime
 from textual.content import Content
 
 from console.commands import CURE_KEYS
-from console.figures import brief, since
-from console.marks import ACCENT_STYLE, GOOD, OK_STYLE, QUIET_STYLE, harm_mark, harm_style
+from console.figures import brief, since, span
+from console.marks import ACCENT_STYLE, GOOD, IDLE, OK_STYLE, QUIET_STYLE, WARN_STYLE, harm_mark, harm_style
 from console.sections import LOOKING
 from console.text import plain, safe
+from console.widgets.masthead import Pulse
 from console.widgets.table import Column, Row, Table
 from fixionmail.ops.views.findings import Cure, Finding, Harm
 
-CALM = Content.assemble((GOOD, OK_STYLE), " All is well: nothing is late, lost or sent twice.")
 COLUMNS = (
     Column(name="", width=1),
     Column(name="wrong", least=24, snug=True),
@@ -23,6 +23,18 @@ COLUMNS = (
     Column(name="", width=1),
     Column(name="cure", least=18, rank=1),
 )
+
+
+def calm(words: str, moment: datetime | None, pulse: Pulse) -> Content:
+    """What stands where nothing is wrong: ``words``, but no more than is known before the first look, and when the
+    last one is older than it should be."""
+    if moment is None:
+        return LOOKING
+    if pulse.old_seconds is None:
+        return Content.assemble((GOOD, OK_STYLE), f" {words}")
+    return Content.styled(
+        f"{IDLE} Nothing was wrong {span(pulse.old_seconds)} ago, at the last look.", WARN_STYLE
+    )
 
 
 def actionable(finding: Finding) -> Cure | None:

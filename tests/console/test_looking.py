@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+
+import pytest
 
 from console.app import ConsoleApp
 from console.canned import CannedDeck
@@ -105,6 +108,22 @@ def test_p_pauses_and_says_so_and_p_goes_on() -> None:
     play(scene)
 
 
+@pytest.mark.parametrize(
+    ("view", "well"), [("1", "All is well"), ("6", "Nothing is stuck, lost, late or doubled.")]
+)
+def test_while_nobody_looks_no_more_is_said_than_was_known_at_the_last_look(view: str, well: str) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.press(view)
+        assert well in stage.screen_text()
+        await stage.press("p")
+        assert well not in stage.screen_text()
+        assert re.search(r"Nothing was wrong \d+s ago, at the last look\.", stage.screen_text())
+        await stage.press("p")
+        assert well in stage.screen_text()
+
+    play(scene, canned(troubled=False))
+
+
 @dataclass(kw_only=True)
 class Hanging(CannedDeck):
     """A deployment that answers only when it is let."""
@@ -116,7 +135,8 @@ class Hanging(CannedDeck):
         return super().look()
 
 
-def test_all_is_well_only_after_somebody_has_looked() -> None:
+@pytest.mark.parametrize(("view", "well"), [("1", "All is well"), ("6", "Nothing is stuck")])
+def test_all_is_well_only_after_somebody_has_looked(view: str, well: str) -> None:
     deck = Hanging(now=lambda: NOON, step_seconds=0.0, troubled=False)
     app = ConsoleApp(deck, live=False)
 
@@ -124,10 +144,11 @@ def test_all_is_well_only_after_somebody_has_looked() -> None:
         async with app.run_test(size=LARGE) as pilot:
             await pilot.pause()
             stage = Stage(app, pilot)
-            assert "All is well" not in stage.screen_text()
+            await pilot.press(view)
+            assert well not in stage.screen_text()
             deck.answer.set()
             await stage.settle()
-            assert "All is well" in stage.screen_text()
+            assert well in stage.screen_text()
 
     asyncio.run(run())
 
