@@ -69,7 +69,7 @@ def test_the_head_tells_how_old_the_data_is_once_that_is_more_than_the_pace_acco
         stage.app._good_at -= 31
         stage.app._show_pulse()
         await stage.settle()
-        assert "31s old" in stage.screen_text().splitlines()[0]
+        assert re.search(r"▲ 3\ds old", stage.screen_text().splitlines()[0])
         await stage.look()
         assert " old" not in stage.screen_text().splitlines()[0]
 
