@@ -62,6 +62,8 @@ _TLS_OPTIONS = {
     *("ssl_ciphers", "ssl_keyfile", "ssl_min_version", "ssl_password"),
 }
 _LONGEST_TIMEOUT = 86_400
+MASK = "••••••"
+"""Stands where people would see a secret."""
 
 
 def _redis_options(value: SecretStr) -> SecretStr:
@@ -359,7 +361,7 @@ def masked(value: object) -> str:
     if not isinstance(value, SecretStr):
         return str(value)
     text = value.get_secret_value()
-    return masked_url(text) if "://" in text else "••••••"
+    return masked_url(text) if "://" in text else MASK
 
 
 def masked_url(url: str) -> str:
@@ -368,4 +370,9 @@ def masked_url(url: str) -> str:
     place = rest.partition("?")[0].partition("#")[0]
     credentials, at, host = place.rpartition("@")
     user, colon, _ = credentials.partition(":")
-    return f"{scheme}{mark}{user}{':••••••' if colon else ''}{at}{host}"
+    return f"{scheme}{mark}{user}{f':{MASK}' if colon else ''}{at}{host}"
+
+
+def to_type(masked: str) -> str:
+    """What is shown masked as an operator types it, with a place for the secret."""
+    return masked.replace(MASK, "<password>")

@@ -37,11 +37,11 @@ def cure_json(cure: Cure, *, same: str = "") -> dict[str, Any]:
 
 def same_redis(redis_url: str | None, prefix: str) -> str:
     """The options by which a command reaches the Redis that was named, without its password; empty for our own."""
-    from fixionmail.settings import masked_url
+    from fixionmail.settings import masked_url, to_type
 
     options = []
     if redis_url is not None:
-        options.append(f"--redis-url {shlex.quote(masked_url(redis_url).replace('••••••', '<password>'))}")
+        options.append(f"--redis-url {shlex.quote(to_type(masked_url(redis_url)))}")
     if prefix != _RQS_PREFIX:
         options.append(f"--key-prefix {shlex.quote(prefix)}")
     return " ".join(options)

@@ -23,21 +23,24 @@ def ended_in_order() -> Iterator[None]:
 
 
 @contextmanager
-def ended_between_chunks() -> Iterator[Callable[[float], None]]:
-    """Let Ctrl+C, SIGTERM and SIGHUP end what runs within only where it pauses, so that whoever is told how much was
-    done is told all of it. A second one ends it at once.
+def ended_between_chunks(
+    *numbers: signal.Signals, words: str = "Ending after what is under way. Ctrl+C again ends at once."
+) -> Iterator[Callable[[float], None]]:
+    """Let ``numbers``, or else Ctrl+C, SIGTERM and SIGHUP, end what runs within only where it pauses, so that whoever
+    is told how much was done is told all of it. The first one is answered with ``words``; a second one ends it at once.
 
     Yields the pause: takes seconds, perhaps 0, and raises KeyboardInterrupt or SystemExit once an end is wanted.
     """
-    ending = _Ending()
-    with _handled(ending.on_signal, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    ending = _Ending(words)
+    with _handled(ending.on_signal, *(numbers or (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))):
         yield ending.pause
 
 
 class _Ending:
     """An end that is wanted, and whether it may come now."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: str) -> None:
+        self._words = words
         self._wanted: int | None = None
         self._pausing = False
 
@@ -47,7 +50,7 @@ class _Ending:
         if at_once:
             _end(number)
         with suppress(OSError):  # of a terminal that is gone
-            os.write(2, b"\nEnding after what is under way. Ctrl+C again ends at once.\n")
+            os.write(2, f"\n{self._words}\n".encode())
 
     def pause(self, seconds: float) -> None:
         self._pausing = True

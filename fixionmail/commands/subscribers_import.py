@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from fixionmail.commands.ending import ended_between_chunks
 from fixionmail.commands.output import AsJson, clean, print_json
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 BAD_LINES_SHOWN = 50
 INTERRUPTED = 130
+STOPPING = "Stopping after the page in hand. Ctrl+C again stops at once."
 
 
 def import_file(
@@ -127,32 +127,17 @@ def _import(stream: TextIO, done: _Done) -> None:
     lines = read_sign_ups(stream)
     with (
         open_store(load_settings(), max_connections=1) as store,
-        _until_interrupted() as interrupted,
+        ended_between_chunks(signal.SIGINT, words=STOPPING) as pause,
         _progress(stream) as advance,
     ):
         for page in import_pages(store, lines, datetime.now(UTC)):
             done.add(page)
             advance()
-            if interrupted.is_set():
+            try:
+                pause(0)
+            except KeyboardInterrupt:
                 done.stopped = True
                 return
-
-
-@contextmanager
-def _until_interrupted() -> Iterator[threading.Event]:
-    """An event set by the first Ctrl+C, so that the page in hand is finished; the second one ends it at once."""
-    interrupted = threading.Event()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        interrupted.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        os.write(2, b"Stopping after the page in hand. Ctrl+C again stops at once.\n")
-
-    before = signal.signal(signal.SIGINT, on_signal)
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

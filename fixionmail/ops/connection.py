@@ -22,7 +22,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from fixionmail.errors import RedisUnreachableError
 from fixionmail.jobs.operating.connection import connect_operator
 from fixionmail.jobs.worker.scripts import Argument, Script, command
-from fixionmail.settings import masked_url
+from fixionmail.settings import MASK, masked_url
 
 CONNECT_SECONDS = 2.0
 REPLY_SECONDS = 3.0
@@ -121,7 +121,7 @@ def in_words(error: Exception, url: str) -> str:
     place = place_of(url)
     text = " ".join(str(error).split())
     if secret := urlsplit(url).password:
-        text = text.replace(secret, "••••••")
+        text = text.replace(secret, MASK)
     match error:
         case AuthenticationError() | AuthenticationWrongNumberOfArgsError():
             return f"Redis at {place} refuses the user or password of its URL."

@@ -24,27 +24,21 @@ class Repairs:
 
     def second_rows(self, *, limit: int = 1000) -> tuple[SecondRow, ...]:
         """Deliveries, then jobs, that stand beside another one of the same story or date, which comes first."""
-        deliveries = (
+        found = {
+            "delivery": self._call("second_deliveries_v1", limit=limit),
+            "job": self._call("second_jobs_v1", limit=limit),
+        }
+        return tuple(
             SecondRow(
-                what="delivery",
-                row_id=UUID(row["delivery"]),
+                what=what,
+                row_id=UUID(row[what]),
                 keeps=UUID(row["keeps"]),
                 state=row["state"],
-                why=row["why"],
+                why=row.get("why", "one date"),
             )
-            for row in self._call("second_deliveries_v1", limit=limit)
+            for what, rows in found.items()
+            for row in rows
         )
-        jobs = (
-            SecondRow(
-                what="job",
-                row_id=UUID(row["job"]),
-                keeps=UUID(row["keeps"]),
-                state=row["state"],
-                why="one date",
-            )
-            for row in self._call("second_jobs_v1", limit=limit)
-        )
-        return (*deliveries, *jobs)
 
     def broken_constraints(self) -> tuple[str, ...]:
         """Those that are missing or not in force."""

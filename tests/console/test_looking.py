@@ -165,8 +165,6 @@ def test_no_key_waits_for_a_deployment_that_does_not_answer() -> None:
         deck.answer.set()
         await stage.settle()
 
-    from console.app import ConsoleApp
-
     app = ConsoleApp(deck, live=False)
 
     async def run() -> None:

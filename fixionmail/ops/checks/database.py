@@ -9,6 +9,7 @@ from fixionmail.ops.checks.redis import skew
 from fixionmail.ops.checks.scene import SKEW_SECONDS, Scene
 from fixionmail.ops.views.database import DatabaseView
 from fixionmail.ops.views.findings import Cure, Finding, Harm
+from fixionmail.settings import to_type
 
 _SLOW_SECONDS = 1.0
 _POSTGRES = re.compile(r"postgres(?:ql)?://\S+")
@@ -81,7 +82,7 @@ def _correct(error: str) -> Cure:
         )
     return Cure(
         label="correct DATABASE_URL, here and where processes run",
-        command=f"DATABASE_URL={address[0].replace('••••••', '<password>')}",
+        command=f"DATABASE_URL={to_type(address[0])}",
     )
 
 
